@@ -1,0 +1,97 @@
+//! Families, samples and their kinds: what a collector measured, before it is text.
+
+use std::borrow::Cow;
+
+/// The TYPE of a family, as the text format 0.0.4 knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Only goes up, or starts again at 0.
+    Counter,
+    /// Any number.
+    Gauge,
+    /// Cumulative buckets `_bucket{le}`, `_sum` and `_count`.
+    Histogram,
+    /// Quantiles `{quantile}`, `_sum` and `_count`.
+    Summary,
+    /// Nothing is known.
+    Untyped,
+}
+
+impl Kind {
+    /// Every kind, in the order they are listed in messages.
+    pub const ALL: [Kind; 5] = [Kind::Counter, Kind::Gauge, Kind::Histogram, Kind::Summary, Kind::Untyped];
+
+    /// The word in a TYPE line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+            Kind::Summary => "summary",
+            Kind::Untyped => "untyped",
+        }
+    }
+
+    /// The kind of a TYPE word in lower case.
+    pub fn from_word(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// Name, HELP and TYPE of a family of promdrop's own. HELP must be the same in all files of a directory and for
+/// ever, so it is a constant; a new meaning gets a new name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The family's name.
+    pub name: &'static str,
+    /// Its HELP text.
+    pub help: &'static str,
+    /// Its TYPE.
+    pub kind: Kind,
+}
+
+/// Label names and values, in the order they are written.
+pub type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+
+/// One number with its labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The family's name, or that with `_bucket`, `_sum` or `_count` for a histogram or summary.
+    pub name: Cow<'static, str>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+}
+
+/// A metric family: one name, at most one HELP and TYPE, its samples.
+///
+/// A family may hold anything; whether it may be published is for [`rules`](super::rules) to say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Family {
+    /// The family's name.
+    pub name: Cow<'static, str>,
+    /// HELP, unescaped; `None` leaves the line out.
+    pub help: Option<Cow<'static, str>>,
+    /// TYPE; `None` leaves the line out, which readers take as untyped.
+    pub kind: Option<Kind>,
+    /// The samples.
+    pub samples: Vec<Sample>,
+}
+
+impl Family {
+    /// An empty family of promdrop's own.
+    pub fn new(descriptor: &Descriptor) -> Self {
+        Self {
+            name: Cow::Borrowed(descriptor.name),
+            help: Some(Cow::Borrowed(descriptor.help)),
+            kind: Some(descriptor.kind),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Adds a sample that bears the family's own name.
+    pub fn push(&mut self, labels: Labels, value: f64) {
+        self.samples.push(Sample { name: self.name.clone(), labels, value });
+    }
+}

@@ -1,0 +1,24 @@
+//! promdrop runs a host's custom checks and drops their results, proven harmless, as `.prom` files where
+//! node_exporter's textfile collector picks them up.
+//!
+//! The way of a number, and the folders it passes:
+//!
+//! ```text
+//! collectors.d/*.yaml -> config -> schedule -> collect -> exposition -> textfile -> node_exporter
+//! ```
+//!
+//! Who may use whom, from the bottom up; nothing uses what stands below it in this list:
+//!
+//! - [`diagnostic`]: a problem at a spot of a text, and how it is shown.
+//! - [`exposition`]: families, text to families, families to text, the rules. Pure.
+//! - [`textfile`]: the directory: headers, locks, atomic publishing. The one door.
+//! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
+//! - [`schedule`]: slots and what is due. Pure.
+//! - [`collect`]: the modules (netstat, ping, command), their table, and the runner around each.
+//! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
+
+pub mod collect;
+pub mod config;
+pub mod diagnostic;
+pub mod exposition;
+pub mod textfile;

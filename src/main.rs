@@ -1,0 +1,3 @@
+//! Arguments to commands to exit status.
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! The program as its user sees it: arguments, files, messages, exit status. Needs nothing but a Linux host.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, dead_code)]
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,8 @@
+//! promdrop against the real parts: kernel sockets in network namespaces, netstat, ping, node_exporter, Prometheus.
+//! Needs root and what `tests/run` installs.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, dead_code)]
+
+#[path = "../support/mod.rs"]
+mod support;
