@@ -1,7 +1,6 @@
 //! Reading, rendering and proving together: the measured corpus, and texts and families made at random.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
@@ -10,6 +9,8 @@ use crate::diagnostic::Problem;
 
 #[path = "../../tests/support/corpus.rs"]
 mod corpus;
+#[path = "../../tests/support/families.rs"]
+mod families;
 
 /// Cases that both node_exporters take and promdrop does not, and why.
 const STRICTER: &[(&str, &str)] = &[
@@ -222,83 +223,6 @@ fn only_the_one_spelling_is_proved() {
     }
 }
 
-/// Any text, with what needs care more likely.
-fn any_text() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        4 => any::<char>().prop_map(String::from),
-        4 => "[ -~]{0,4}",
-        1 => prop::sample::select(vec!["\\", "\"", "\n", "\\n", "\t", "\r", "\0", "#", "{", "}", ",", "=", " "])
-            .prop_map(String::from),
-    ];
-    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
-}
-
-fn any_help() -> impl Strategy<Value = Option<String>> {
-    prop::option::of(any_text().prop_map(|text| {
-        let kept: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n')).collect();
-        format!("a{kept}z")
-    }))
-}
-
-fn any_value() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        any::<f64>(),
-        any::<u64>().prop_map(f64::from_bits),
-        (-9_007_199_254_740_992_i64..=9_007_199_254_740_992).prop_map(|whole| whole as f64),
-    ]
-}
-
-type AnyLabels = BTreeMap<String, String>;
-
-fn owned(labels: &AnyLabels, more: &[(&'static str, String)]) -> Labels {
-    let more = more.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Owned(value.clone())));
-    labels.iter().map(|(name, value)| (name.clone().into(), value.clone().into())).chain(more).collect()
-}
-
-/// A family of any kind that keeps the rules; `number` keeps its name apart from others.
-fn any_family(number: usize) -> impl Strategy<Value = Family> {
-    let labels = prop::collection::btree_map("[a-zA-Z_][a-zA-Z0-9]{0,5}", any_text(), 0..4);
-    let sets = prop::collection::vec((labels, any_value(), prop::collection::vec(0..1000_u32, 1..4)), 1..5);
-    let kind = prop::option::of(prop::sample::select(Kind::ALL.to_vec()));
-    ("[a-zA-Z_:][a-zA-Z0-9_:]{0,8}", any_help(), kind, sets).prop_map(move |(name, help, kind, mut sets)| {
-        let name = format!("x{number}{name}z");
-        for (index, (labels, ..)) in sets.iter_mut().enumerate() {
-            labels.retain(|name, value| !value.is_empty() && name != "le");
-            // Apart from all others.
-            labels.insert("set".into(), format!("{index}"));
-        }
-        let mut family =
-            Family { name: name.clone().into(), help: help.map(Cow::Owned), kind, samples: Vec::new() };
-        let mut push = |suffix: &str, labels: Labels, value: f64| {
-            family.samples.push(Sample { name: format!("{name}{suffix}").into(), labels, value });
-        };
-        for (labels, value, steps) in &sets {
-            let count = f64::from(steps.iter().sum::<u32>());
-            match kind {
-                Some(Kind::Histogram) => {
-                    let mut below = 0;
-                    for (index, step) in steps.iter().enumerate() {
-                        below += step;
-                        push("_bucket", owned(labels, &[("le", format!("{index}.50"))]), f64::from(below));
-                    }
-                    push("_bucket", owned(labels, &[("le", "+Inf".into())]), count);
-                }
-                Some(Kind::Summary) => push("", owned(labels, &[("quantile", "0.5".into())]), *value),
-                _ => push("", owned(labels, &[]), *value),
-            }
-            if matches!(kind, Some(Kind::Histogram | Kind::Summary)) {
-                push("_sum", owned(labels, &[]), *value);
-                push("_count", owned(labels, &[]), count);
-            }
-        }
-        family
-    })
-}
-
-fn any_families() -> impl Strategy<Value = Vec<Family>> {
-    (any_family(0), any_family(1), any_family(2)).prop_map(|(one, two, three)| vec![one, two, three])
-}
-
 /// Bytes made of what the format is made of, so that they get past the first byte.
 fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     let tokens = vec![
@@ -348,7 +272,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn families_survive_the_way_through_text(families in any_families()) {
+    fn families_survive_the_way_through_text(families in families::any_families()) {
         prop_assert_eq!(violations(&families), []);
         let text = rendered(&families);
         prop_assert_eq!(prove(text.as_bytes()), Ok(()));

@@ -1,5 +1,8 @@
 //! What the tests share.
 
+pub mod corpus;
+pub mod netns;
+
 use std::path::Path;
 use std::process::Command;
 
