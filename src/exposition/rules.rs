@@ -454,3 +454,262 @@ fn summary(family: &Family, report: &mut Report<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Spec<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
+    fn family(name: &str, kind: Kind, samples: &[Spec<'_>]) -> Family {
+        let samples = samples.iter().map(|(name, labels, value)| Sample {
+            name: (*name).to_owned().into(),
+            labels: labels.iter().map(|(n, v)| ((*n).to_owned().into(), (*v).to_owned().into())).collect(),
+            value: *value,
+        });
+        Family { name: name.to_owned().into(), help: None, kind: Some(kind), samples: samples.collect() }
+    }
+
+    /// The rule, sample and part of each violation of one family.
+    fn broken(family: Family) -> Vec<(Rule, Option<usize>, Part)> {
+        violations(&[family]).iter().map(|found| (found.rule, found.sample, found.part)).collect()
+    }
+
+    fn gauge(samples: &[Spec<'_>]) -> Vec<(Rule, Option<usize>, Part)> {
+        broken(family("c_a", Kind::Gauge, samples))
+    }
+
+    const GOOD_HISTOGRAM: [Spec<'static>; 8] = [
+        ("c_h_bucket", &[("le", "1")], 2.0),
+        ("c_h_bucket", &[("le", "+Inf")], 3.0),
+        ("c_h_sum", &[], f64::NAN),
+        ("c_h_count", &[], 3.0),
+        // In any order, and each label set for itself.
+        ("c_h_count", &[("x", "1")], 0.0),
+        ("c_h_bucket", &[("le", "inf"), ("x", "1")], 0.0),
+        ("c_h_bucket", &[("x", "1"), ("le", "-5")], 0.0),
+        ("c_h_sum", &[("x", "1"), ("y", "")], -1.0),
+    ];
+
+    const GOOD_SUMMARY: [Spec<'static>; 4] = [
+        ("c_s", &[("quantile", "0")], -2.0),
+        ("c_s", &[("quantile", "1")], f64::NAN),
+        ("c_s_sum", &[], 4.5),
+        ("c_s_count", &[], 9_007_199_254_740_992.0),
+    ];
+
+    fn histogram_with(change: impl Fn(&mut Vec<Spec<'static>>)) -> Vec<(Rule, Option<usize>, Part)> {
+        let mut samples = GOOD_HISTOGRAM.to_vec();
+        change(&mut samples);
+        broken(family("c_h", Kind::Histogram, &samples))
+    }
+
+    fn summary_with(change: impl Fn(&mut Vec<Spec<'static>>)) -> Vec<(Rule, Option<usize>, Part)> {
+        let mut samples = GOOD_SUMMARY.to_vec();
+        change(&mut samples);
+        broken(family("c_s", Kind::Summary, &samples))
+    }
+
+    #[test]
+    fn every_rule_has_its_own_name() {
+        let names: std::collections::BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+    }
+
+    #[test]
+    fn names_are_of_the_legacy_grammar() {
+        for name in ["", "1a", "c-a", "c.a", "c a", "é", "c_a\n"] {
+            let found = broken(family(name, Kind::Gauge, &[(name, &[], 1.0)]));
+            assert_eq!(found, [(Rule::FamilyName, None, Part::Name)], "{name:?}");
+            let found = gauge(&[("c_a", &[("x", "1"), (name, "1")], 1.0)]);
+            assert_eq!(found, [(Rule::LabelName, Some(0), Part::Label(1))], "{name:?}");
+        }
+        assert_eq!(broken(family(":a:1", Kind::Gauge, &[(":a:1", &[], 1.0)])), []);
+        assert_eq!(gauge(&[("c_a", &[("a:b", "1")], 1.0)]), [(Rule::LabelName, Some(0), Part::Label(0))]);
+        // It kills node_exporter even when it is empty.
+        assert_eq!(gauge(&[("c_a", &[("__x", "")], 1.0)]), [(Rule::LabelName, Some(0), Part::Label(0))]);
+        assert_eq!(gauge(&[("c_a", &[("_x", "1"), ("x__", "1")], 1.0)]), []);
+    }
+
+    #[test]
+    fn a_sample_belongs_to_its_family() {
+        for (kind, sample) in [
+            (Kind::Gauge, "c_b"),
+            (Kind::Gauge, "c_a_count"),
+            (Kind::Counter, "c_a_total"),
+            (Kind::Summary, "c_a_bucket"),
+            (Kind::Histogram, "c_a"),
+        ] {
+            let found = broken(family("c_a", kind, &[(sample, &[], 1.0)]));
+            assert!(found.contains(&(Rule::SampleName, Some(0), Part::Name)), "{kind:?} {sample}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn help_says_something_and_hides_nothing() {
+        let with = |help: &str| {
+            let mut family = family("c_a", Kind::Gauge, &[("c_a", &[], 1.0)]);
+            family.help = Some(help.to_owned().into());
+            broken(family)
+        };
+        for help in ["", " ", "\n", " x", "x\t", "x\r", "a\0b", "a\x1b[0m", "a\u{85}b"] {
+            assert_eq!(with(help), [(Rule::HelpText, None, Part::Help)], "{help:?}");
+        }
+        for help in ["x", "a\tb", "a\nb", "\\d \"é\""] {
+            assert_eq!(with(help), [], "{help:?}");
+        }
+    }
+
+    #[test]
+    fn no_series_stands_twice_however_it_is_spelt() {
+        for (one, two) in [
+            (&[][..], &[][..]),
+            (&[("x", "1")], &[("x", "1")]),
+            (&[("x", "1"), ("y", "2")], &[("y", "2"), ("x", "1")]),
+            (&[], &[("x", "")]),
+            (&[("x", ""), ("y", "1")], &[("y", "1")]),
+        ] {
+            let found = gauge(&[("c_a", one, 1.0), ("c_a", &[("z", "1")], 1.0), ("c_a", two, 1.0)]);
+            assert_eq!(found, [(Rule::DuplicateSeries, Some(2), Part::Name)], "{one:?} {two:?}");
+        }
+        assert_eq!(gauge(&[("c_a", &[("x", "1")], 1.0), ("c_a", &[("x", "1.0")], 1.0)]), []);
+        for again in
+            [("c_h_bucket", &[("le", "1.0")][..], 2.0), ("c_h_sum", &[], 1.0), ("c_h_count", &[], 3.0)]
+        {
+            let found = histogram_with(|samples| samples.push(again));
+            assert_eq!(found, [(Rule::DuplicateSeries, Some(8), Part::Name)], "{again:?}");
+        }
+        let found = summary_with(|samples| samples.push(("c_s", &[("quantile", "-0")], 1.0)));
+        assert_eq!(found, [(Rule::DuplicateSeries, Some(4), Part::Name)]);
+    }
+
+    #[test]
+    fn a_label_stands_once_and_where_it_means_something() {
+        let found = gauge(&[("c_a", &[("x", "1"), ("y", "1"), ("x", "")], 1.0)]);
+        assert_eq!(found, [(Rule::DuplicateLabel, Some(0), Part::Label(2))]);
+        for label in ["le", "quantile"] {
+            let found = gauge(&[("c_a", &[("x", "1"), (label, "1")], 1.0)]);
+            assert_eq!(found, [(Rule::MisplacedLabel, Some(0), Part::Label(1))]);
+        }
+        let found = histogram_with(|samples| samples[0].1 = &[("le", "1"), ("le", "2")]);
+        assert_eq!(found, [(Rule::DuplicateLabel, Some(0), Part::Label(1))]);
+        let found = histogram_with(|samples| samples[3].1 = &[("le", "")]);
+        assert_eq!(found, [(Rule::MisplacedLabel, Some(3), Part::Label(0))]);
+        let found = summary_with(|samples| samples[2].1 = &[("quantile", "")]);
+        assert_eq!(found, [(Rule::MisplacedLabel, Some(2), Part::Label(0))]);
+    }
+
+    #[test]
+    fn a_histogram_is_whole_and_agrees_with_itself() {
+        assert_eq!(histogram_with(|_| {}), []);
+        let value = |index| (Rule::Histogram, Some(index), Part::Value);
+        let name = |index| (Rule::Histogram, Some(index), Part::Name);
+        // Without its _sum, its _count, its +Inf.
+        assert_eq!(
+            histogram_with(|samples| {
+                samples.remove(2);
+            }),
+            [name(0)]
+        );
+        assert_eq!(
+            histogram_with(|samples| {
+                samples.remove(3);
+            }),
+            [name(0)]
+        );
+        assert_eq!(
+            histogram_with(|samples| {
+                samples.remove(1);
+            }),
+            [name(0)]
+        );
+        // A bound that is none.
+        for labels in [&[("le", "x")][..], &[("le", "NaN")], &[("le", "")], &[]] {
+            assert_eq!(histogram_with(|samples| samples[0].1 = labels), [name(0)], "{labels:?}");
+        }
+        // Numbers that contradict each other.
+        assert_eq!(histogram_with(|samples| samples[3].2 = 4.0), [value(3)]);
+        assert_eq!(histogram_with(|samples| samples[0].2 = 4.0), [value(1)]);
+        // Numbers that are no counts.
+        for bad in [0.5, -1.0, f64::NAN, f64::INFINITY, 9_007_199_254_740_994.0] {
+            let found = histogram_with(|samples| samples[6].2 = bad);
+            assert!(found.contains(&value(6)), "{bad}: {found:?}");
+            let found = histogram_with(|samples| samples[3].2 = bad);
+            assert!(found.contains(&value(3)), "{bad}: {found:?}");
+        }
+        // A _sum with fewer labels is another histogram.
+        let found = histogram_with(|samples| samples[7].1 = &[("z", "1")]);
+        assert_eq!(found, [name(4), name(7), name(7)]);
+    }
+
+    #[test]
+    fn a_summary_is_whole() {
+        assert_eq!(summary_with(|_| {}), []);
+        let name = |index| (Rule::Summary, Some(index), Part::Name);
+        assert_eq!(
+            summary_with(|samples| {
+                samples.remove(2);
+            }),
+            [name(0)]
+        );
+        assert_eq!(
+            summary_with(|samples| {
+                samples.remove(3);
+            }),
+            [name(0)]
+        );
+        for labels in [
+            &[("quantile", "p50")][..],
+            &[("quantile", "NaN")],
+            &[("quantile", "")],
+            &[],
+            &[("quantile", "1.1")],
+            &[("quantile", "-0.1")],
+        ] {
+            assert_eq!(summary_with(|samples| samples[0].1 = labels), [name(0)], "{labels:?}");
+        }
+        assert_eq!(summary_with(|samples| samples[3].2 = 0.5), [(Rule::Summary, Some(3), Part::Value)]);
+    }
+
+    #[test]
+    fn names_clash_with_parts_in_either_order() {
+        let histogram = family("c_h", Kind::Histogram, &GOOD_HISTOGRAM);
+        let summary = family("c_s", Kind::Summary, &GOOD_SUMMARY);
+        let clashes = |whole: &Family, name: &str| {
+            let other = family(name, Kind::Gauge, &[(name, &[], 1.0)]);
+            let before = violations(&[other.clone(), whole.clone()]);
+            let after = violations(&[whole.clone(), other]);
+            assert_eq!(before.len(), after.len());
+            let rules: Vec<_> = before.iter().chain(&after).map(|found| (found.rule, found.family)).collect();
+            assert!(
+                rules.is_empty() || rules == [(Rule::SuffixClash, 0), (Rule::SuffixClash, 1)],
+                "{rules:?}"
+            );
+            !rules.is_empty()
+        };
+        assert!(
+            clashes(&histogram, "c_h_bucket")
+                && clashes(&histogram, "c_h_sum")
+                && clashes(&histogram, "c_h_count")
+        );
+        assert!(clashes(&summary, "c_s_sum") && clashes(&summary, "c_s_count"));
+        assert!(
+            !clashes(&summary, "c_s_bucket")
+                && !clashes(&summary, "c_s_total")
+                && !clashes(&histogram, "c_h_x")
+        );
+        // What has no samples is not written.
+        let empty = family("c_x", Kind::Histogram, &[]);
+        assert_eq!(violations(&[empty, family("c_x_count", Kind::Gauge, &[("c_x_count", &[], 1.0)])]), []);
+    }
+
+    #[test]
+    fn families_of_one_name_and_of_anothers_name_are_found() {
+        let one = family("c_a", Kind::Gauge, &[("c_a", &[], 1.0)]);
+        let found = violations(&[one.clone(), one]);
+        assert_eq!((found.len(), found[0].rule, found[0].family), (1, Rule::DuplicateFamily, 1));
+        let found = broken(family("node_load1", Kind::Gauge, &[("node_load1", &[("x", "1")], 1.0)]));
+        assert_eq!(found, [(Rule::ReservedName, None, Part::Name)]);
+    }
+}
