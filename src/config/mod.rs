@@ -5,6 +5,7 @@
 
 pub mod fields;
 pub mod header;
+pub mod load;
 pub mod trust;
 pub mod yaml;
 
