@@ -45,8 +45,13 @@ impl fmt::Display for Stem {
 impl Field for Duration {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
         const CURE: &str = "write a number with its unit, such as 500ms, 15s, 1m or `1h 30m`";
-        if let Value::Integer(_) | Value::Float(_) = node.value {
-            problems.report(node, Wrong::new("a duration needs a unit", CURE));
+        let message = match &node.value {
+            Value::Text(_) => String::new(),
+            Value::Integer(_) | Value::Float(_) => "a duration needs a unit".to_owned(),
+            other => format!("this is {}, where a duration is expected", other.kind()),
+        };
+        if !message.is_empty() {
+            problems.report(node, Wrong::new(message, CURE));
             return None;
         }
         read_text(node, problems, |text| {

@@ -233,7 +233,7 @@ pub fn decode<T>(text: &str, decode: impl FnOnce(&Node, &Problems) -> Option<T>)
     let Some(first) = documents.next() else {
         return Err(vec![empty()]);
     };
-    let root = Seed { numbers: &numbers, stop_at: None }.deserialize(first).map_err(|e| vec![syntax(&e)])?;
+    let root = Seed { numbers: &numbers, stop_at: None }.deserialize(first).map_err(|e| vec![syntax(text, &e)])?;
     if root.value == Value::Null {
         return Err(vec![empty()]);
     }
@@ -255,6 +255,8 @@ pub fn decode<T>(text: &str, decode: impl FnOnce(&Node, &Problems) -> Option<T>)
     let mut found: Vec<Problem> =
         noted.into_iter().take(MAX_PROBLEMS).map(|(at, wrong)| locate(text, at, wrong)).collect();
     found.sort_by_key(|p| (p.line, p.column));
+    // What is wrong behind an anchor is wrong again behind each alias.
+    found.dedup();
     if left_out > 0 {
         found.push(Problem::whole(format!("{left_out} more problems"), "mend those above first"));
     }
@@ -304,18 +306,22 @@ fn position(error: &serde_yaml::Error) -> Option<(usize, usize)> {
     error.location().map(|place| (place.line(), place.column()))
 }
 
-/// An error of the parser itself, less the position that it repeats.
-fn syntax(error: &serde_yaml::Error) -> Problem {
+/// An error of the parser itself: `WHAT at line L column C, CONTEXT`, less the position that it repeats.
+fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
     let (line, column) = position(error).unwrap_or((0, 0));
-    let text = error.to_string();
-    if text.starts_with(TOO_MANY_VALUES) {
+    let words = error.to_string();
+    if words.contains(TOO_MANY_VALUES) {
         return Problem { line, column, message: TOO_MANY_VALUES.into(), cure: "use fewer aliases".into() };
     }
-    let message = match text.find(" at line ") {
-        Some(end) => text.get(..end).unwrap_or(&text),
-        None => &text,
+    let (what, place) = words.split_once(" at line ").unwrap_or((&words, ""));
+    let context = place.split_once(", ").map_or("", |(_, context)| context);
+    let spot = line.checked_sub(1).and_then(|above| text.lines().nth(above));
+    let cure = match spot.and_then(|source| source.chars().nth(column.saturating_sub(1))) {
+        Some('\t') => "indent with blanks: YAML takes no tabs there",
+        Some('@' | '`' | '%') => "put the value in quotes",
+        _ => context,
     };
-    Problem { line, column, message: format!("not valid YAML: {message}"), cure: String::new() }
+    Problem { line, column, message: format!("not valid YAML: {what}"), cure: cure.into() }
 }
 
 const TOO_MANY_VALUES: &str = "the file holds more than 100000 values, counting what aliases repeat";
