@@ -233,7 +233,8 @@ pub fn decode<T>(text: &str, decode: impl FnOnce(&Node, &Problems) -> Option<T>)
     let Some(first) = documents.next() else {
         return Err(vec![empty()]);
     };
-    let root = Seed { numbers: &numbers, stop_at: None }.deserialize(first).map_err(|e| vec![syntax(text, &e)])?;
+    let root =
+        Seed { numbers: &numbers, stop_at: None }.deserialize(first).map_err(|e| vec![syntax(text, &e)])?;
     if root.value == Value::Null {
         return Err(vec![empty()]);
     }

@@ -4,5 +4,6 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, dead_code)]
 
 mod config;
+mod man;
 #[path = "../support/mod.rs"]
 mod support;
