@@ -3,5 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, dead_code)]
 
+mod config;
+mod man;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,3 @@
+//! One file a subcommand; the only place that prints.
+
+pub mod check;

@@ -1,0 +1,92 @@
+//! The manual pages and the program say the same.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use promdrop::config::load::load_file;
+use promdrop::config::{Header, OnFailure};
+
+use crate::support::{need, promdrop};
+
+fn page() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.yaml.5")).unwrap()
+}
+
+/// The header keys of the page, each with what its text says.
+fn documented() -> BTreeMap<String, String> {
+    let page = page();
+    let section = page.split(".Sh ").find(|section| section.starts_with("HEADER KEYS\n")).unwrap();
+    let items = section.split(".It Ic ").skip(1);
+    items.map(|item| (item.split(' ').next().unwrap().to_owned(), item.to_owned())).collect()
+}
+
+fn header(text: &str) -> Header {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    load_file(file.path(), None, &|_, _| Some(())).unwrap().0
+}
+
+#[test]
+fn the_page_is_clean_mdoc() {
+    need("mandoc");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.yaml.5");
+    let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(page).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&lint.stdout), "");
+    assert!(lint.status.success(), "{lint:?}");
+}
+
+/// The program lists its keys when it meets one that it doesn't know.
+#[test]
+fn the_page_has_the_header_keys_that_the_program_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x"), "module: netstat\nzzzzzzzzzz: 1\n").unwrap();
+    let check = promdrop().current_dir(dir.path()).args(["check", "x"]).output().unwrap();
+    let stderr = String::from_utf8(check.stderr).unwrap();
+    let (_, keys) = stderr.trim_end().split_once("known here: ").expect(&stderr);
+    let mut known: Vec<&str> = keys.split(", ").filter(|key| *key != "netstat").collect();
+    known.sort_unstable();
+    assert_eq!(documented().keys().map(String::as_str).collect::<Vec<_>>(), known);
+}
+
+#[test]
+fn the_page_has_the_defaults_that_the_program_has() {
+    let items = documented();
+    let default = |key: &str| {
+        let text = items[key].split_once("Default: ").map(|(_, text)| text.split(".\n").next().unwrap());
+        text.map(str::to_owned)
+    };
+    let of = |duration: Duration| humantime::format_duration(duration).to_string();
+    let usual = header("module: netstat\n");
+    let Header { module: _, interval, timeout, max_age, on_failure, enabled, user, labels } = usual;
+    assert_eq!(default("module"), None);
+    assert_eq!(default("interval"), Some(of(interval)));
+    assert_eq!(default("timeout"), Some(format!("the smaller of {} and the interval", of(timeout))));
+    assert_eq!(header("module: netstat\ninterval: 3s\n").timeout, Duration::from_secs(3));
+    let intervals = max_age.as_secs() / interval.as_secs();
+    assert_eq!(default("max_age"), Some(format!("{intervals} intervals")));
+    let word = match on_failure {
+        OnFailure::Drop => "drop",
+        OnFailure::Keep => "keep",
+    };
+    assert_eq!(default("on_failure").as_deref(), Some(word));
+    assert_eq!(default("enabled"), Some(enabled.to_string()));
+    assert_eq!((user, default("user").as_deref()), (None, Some("the user that promdrop runs as")));
+    assert_eq!((labels, default("labels").as_deref()), (Vec::new(), Some("none")));
+}
+
+/// The bounds that the page states are the last values that pass.
+#[test]
+fn the_page_has_the_bounds_that_the_program_has() {
+    let items = documented();
+    for (key, words) in [
+        ("interval", "from 1s to 7days"),
+        ("timeout", "from 100ms to the interval"),
+        ("max_age", "From the interval to 35days"),
+    ] {
+        assert!(items[key].contains(words), "{key}: {}", items[key]);
+    }
+    header("module: m\ninterval: 1s\ntimeout: 100ms\nmax_age: 1s\n");
+    header("module: m\ninterval: 7days\ntimeout: 7days\nmax_age: 35days\n");
+}
