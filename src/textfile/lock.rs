@@ -253,7 +253,7 @@ mod tests {
         std::fs::remove_file(place.path().join(LOCK_FILE)).unwrap();
         assert!(directory.take(old, &stat, PUBLISH_BYTE).unwrap().is_none());
         let (old, stat) = directory.open_lock_file().unwrap();
-        std::fs::rename(place.path().join(LOCK_FILE), place.path().join("old")).unwrap();
+        std::fs::remove_file(place.path().join(LOCK_FILE)).unwrap();
         std::fs::write(place.path().join(LOCK_FILE), "").unwrap();
         assert!(directory.take(old, &stat, PUBLISH_BYTE).unwrap().is_none());
         assert!(directory.lock_publishing(Duration::ZERO).is_ok());

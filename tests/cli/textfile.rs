@@ -215,23 +215,20 @@ fn one_name_is_not_for_two_kinds() {
 
 #[test]
 fn what_is_no_regular_file_is_refused_untouched() {
-    let socket = |path: &Path| drop(std::os::unix::net::UnixListener::bind(path).unwrap());
-    let device = |path: &Path| mknod(path, SFlag::S_IFCHR, Mode::S_IRUSR, makedev(1, 3)).unwrap();
-    let prepare: [(&str, &dyn Fn(&Path)); 6] = [
-        ("a symbolic link", &|path| symlink("elsewhere", path).unwrap()),
-        ("a symbolic link", &|path| symlink("nowhere", path).unwrap()),
-        ("a FIFO", &|path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap()),
-        ("a directory", &|path| std::fs::create_dir(path).unwrap()),
-        ("a socket", &socket),
-        ("a device", &device),
-    ];
-    for (kind, prepare) in prepare {
+    let prepare = |kind: &str, path: &Path| match kind {
+        "a symbolic link" => symlink("elsewhere", path).unwrap(),
+        "a FIFO" => nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap(),
+        "a directory" => std::fs::create_dir(path).unwrap(),
+        "a socket" => drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+        _ => mknod(path, SFlag::S_IFCHR, Mode::S_IRUSR, makedev(1, 3)).unwrap(),
+    };
+    for kind in ["a symbolic link", "a FIFO", "a directory", "a socket", "a device"] {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join(FILE);
         let mut ours = String::new();
         header().render(&mut ours);
         std::fs::write(place.path().join("elsewhere"), &ours).unwrap();
-        prepare(&path);
+        prepare(kind, &path);
         let before = path.symlink_metadata().unwrap();
         let directory = Directory::open(place.path()).unwrap();
         for error in [directory.previous(FILE).unwrap_err(), directory.publish(&header(), &[]).unwrap_err()] {
@@ -251,15 +248,27 @@ fn a_fifo_is_not_even_opened() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join(FILE);
     nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
-    let events = Command::new("sh").arg("-c").arg("exec 3>\"$0\"").arg(&path).spawn();
-    let mut writer = events.unwrap();
-    let directory = Directory::open(place.path()).unwrap();
-    for _ in 0..200 {
-        assert_eq!(directory.previous(FILE).unwrap_err().class, Class::Refused);
-    }
-    assert_eq!(writer.try_wait().unwrap(), None);
-    writer.kill().unwrap();
-    writer.wait().unwrap();
+    let opened = AtomicBool::new(false);
+    let (send, thread) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            send.send(nix::unistd::gettid()).unwrap();
+            drop(std::fs::File::options().write(true).open(&path).unwrap());
+            opened.store(true, Ordering::Relaxed);
+        });
+        let state = format!("/proc/self/task/{}/stat", thread.recv().unwrap());
+        while !std::fs::read_to_string(&state).unwrap().contains(") S ") {
+            std::thread::yield_now();
+        }
+        let directory = Directory::open(place.path()).unwrap();
+        let refused = directory.previous(FILE).map_err(|e| e.class);
+        let refused_too = directory.publish(&header(), &[]).map_err(|e| e.class);
+        // Asked while the writer still sleeps: a reader would have woken it.
+        let waits = std::fs::read_to_string(&state).is_ok_and(|state| state.contains(") S "));
+        drop(std::fs::File::options().read(true).open(&path).unwrap());
+        assert_eq!((refused, refused_too, waits), (Err(Class::Refused), Err(Class::Refused), true));
+    });
+    assert!(opened.into_inner());
     assert!(path.metadata().unwrap().file_type().is_fifo());
 }
 
