@@ -7,3 +7,5 @@ mod config;
 mod man;
 #[path = "../support/mod.rs"]
 mod support;
+
+mod textfile;
