@@ -4,6 +4,8 @@
 //! collector file into a [`Collector`], which has one method. Everything around it (deadline, isolation, health,
 //! publishing) is the runner's.
 
+pub mod health;
+pub mod runner;
 pub mod stop;
 
 use std::time::{Duration, Instant};

@@ -52,6 +52,19 @@ impl State {
         *value
     }
 
+    /// Puts all of `other` under `prefix`.
+    pub fn put(&mut self, prefix: &str, other: &State) {
+        for (key, value) in other.iter() {
+            self.set(format!("{prefix}/{key}"), value);
+        }
+    }
+
+    /// What was put under `prefix`.
+    pub fn part(&self, prefix: &str) -> State {
+        let under = |key: &str| key.strip_prefix(prefix)?.strip_prefix('/').map(str::to_owned);
+        State(self.0.iter().filter_map(|(key, value)| Some((under(key)?, *value))).collect())
+    }
+
     /// All of it, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(k, v)| (k.as_str(), *v))

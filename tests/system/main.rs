@@ -8,5 +8,5 @@
 mod support;
 
 mod exposition;
-mod trust;
 mod textfile;
+mod trust;
