@@ -252,18 +252,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything that was found, in the order of the text.
-    fn problems(&self, violations: Vec<Violation>) -> Vec<Problem> {
+    fn problems(&self, mut violations: Vec<Violation>) -> Vec<Problem> {
+        let more = self.faults.len() + violations.len() > MOST_PROBLEMS;
+        // Before their exact places are looked up: a line can hold as many as it has labels.
+        violations.sort_by_key(|violation| self.owner(violation));
+        violations.truncate(MOST_PROBLEMS);
+        let violations = violations
+            .into_iter()
+            .map(|violation| (self.find(&violation), violation.message, violation.cure));
         let faults = self.faults.iter().map(|fault| {
             let (message, cure) = fault.flaw.describe(&self.quote(fault.at));
             (fault.at, message, cure.to_owned())
         });
-        let violations = violations
-            .into_iter()
-            .map(|violation| (self.find(&violation), violation.message, violation.cure));
         let mut found: Vec<_> = faults.chain(violations).collect();
         found.sort_by_key(|(at, ..)| *at);
-
-        let more = found.len() > MOST_PROBLEMS;
         found.truncate(MOST_PROBLEMS);
         let mut position = Position { text: self.text, line: 1, start: 0 };
         let mut problems: Vec<Problem> = found
@@ -289,26 +291,29 @@ impl<'a> Reader<'a> {
         rules::short(word.trim_end_matches('\r')).into_owned()
     }
 
+    /// Where in the text the sample or family stands that breaks a rule.
+    fn owner(&self, violation: &Violation) -> usize {
+        let Some(place) = self.places.get(violation.family) else { return 0 };
+        match (violation.sample, violation.part) {
+            (Some(sample), _) => place.samples.get(sample).copied().unwrap_or(place.first),
+            (None, Part::Help) => place.help.unwrap_or(place.first),
+            (None, _) => place.first,
+        }
+    }
+
     /// Where in the text the part stands that breaks a rule.
     fn find(&self, violation: &Violation) -> usize {
-        let Some(place) = self.places.get(violation.family) else { return 0 };
-        let Some(sample) = violation.sample else {
-            return match violation.part {
-                Part::Help => place.help.unwrap_or(place.first),
-                Part::Name | Part::Label(_) | Part::Value => place.first,
-            };
-        };
-        let at = place.samples.get(sample).copied().unwrap_or(place.first);
+        let at = self.owner(violation);
         // Where the tokens of a sample stand isn't kept: it is wanted only here.
         let rest = self.text.get(at..).unwrap_or_default();
         let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let mut scanner = Scanner::default();
-        let scanned = scanner.scan(line.strip_suffix(b"\r").unwrap_or(line));
-        at + match (violation.part, scanned) {
-            (Part::Value, Ok(Line::Sample { value_at, .. })) => value_at,
-            (Part::Label(index), Ok(_)) => scanner.labels.get(index).map_or(0, |label| label.name.at),
-            _ => 0,
-        }
+        let token = match (violation.part, scanner.scan(line.strip_suffix(b"\r").unwrap_or(line))) {
+            (Part::Value, Ok(Line::Sample { value_at, .. })) => Some(value_at),
+            (Part::Label(index), Ok(_)) => scanner.labels.get(index).map(|label| label.name.at),
+            _ => None,
+        };
+        at + token.unwrap_or(0)
     }
 }
 

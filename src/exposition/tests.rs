@@ -1,6 +1,7 @@
 //! Reading, rendering and proving together: the measured corpus, and texts and families made at random.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
@@ -68,7 +69,7 @@ fn problems(text: &str) -> Vec<String> {
 #[test]
 fn what_node_exporter_takes_is_read_but_for_documented_strictness() {
     let mut refused = BTreeSet::new();
-    for case in corpus::single_files().iter().filter(|case| case.class == "accept") {
+    for case in CASES.iter().filter(|case| case.class == "accept") {
         if read_and_back(&case.text).is_err() {
             refused.insert(case.name.clone());
         }
@@ -79,7 +80,7 @@ fn what_node_exporter_takes_is_read_but_for_documented_strictness() {
 
 #[test]
 fn whatever_harms_any_node_exporter_is_refused_at_a_place_and_with_a_cure() {
-    for case in corpus::single_files().iter().filter(|case| case.class != "accept") {
+    for case in CASES.iter().filter(|case| case.class != "accept") {
         let problems = read(&case.text).expect_err(&case.name);
         for problem in &problems {
             let lines = case.text.split(|byte| *byte == b'\n').count();
@@ -172,6 +173,19 @@ fn all_problems_are_told_at_once_in_the_order_of_the_text() {
 }
 
 #[test]
+fn a_family_of_that_very_name_goes_before_the_part_of_a_histogram() {
+    let text =
+        "# TYPE c_h_count gauge\n# TYPE c_h histogram\nc_h_bucket{le=\"+Inf\"} 3\nc_h_sum 1\nc_h_count 3\n";
+    assert_eq!(
+        problems(text),
+        [
+            "1:8: `c_h_count` is a part of the histogram `c_h`",
+            "3:1: no `c_h_count` with the labels of this sample",
+        ]
+    );
+}
+
+#[test]
 fn a_flood_of_problems_is_bounded() {
     for line in ["nonsense here\n", "c_a{__x=\"1\"} 1\n"] {
         let problems = read(line.repeat(100_000).as_bytes()).unwrap_err();
@@ -179,6 +193,9 @@ fn a_flood_of_problems_is_bounded() {
         assert_eq!(problems[99].line, if line.starts_with('n') { 100 } else { 51 });
         assert_eq!((problems[100].line, &*problems[100].message), (0, "more problems follow these 100"));
     }
+    // Each is looked up in its line, so this would take hours if all were.
+    let labels: String = (0..100_000).map(|number| format!("__{number}=\"\",")).collect();
+    assert_eq!(read(format!("c_a{{{labels}}} 1\n").as_bytes()).unwrap_err().len(), 101);
     let long = "x".repeat(100_000);
     let problems = read(format!("{long} {long}\n{long}{{__{long}=\"1\"}} 1\n").as_bytes()).unwrap_err();
     assert_eq!(problems.len(), 2);
@@ -222,6 +239,8 @@ fn only_the_one_spelling_is_proved() {
         assert!(prove(changed.as_bytes()).is_err(), "{changed}");
     }
 }
+
+static CASES: LazyLock<Vec<corpus::Case>> = LazyLock::new(corpus::single_files);
 
 /// Bytes made of what the format is made of, so that they get past the first byte.
 fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -294,8 +313,7 @@ proptest! {
         case in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0..3, any::<u8>()), 1..4),
     ) {
-        let cases = corpus::single_files();
-        let mut text = case.get(&cases).text.clone();
+        let mut text = case.get(&CASES).text.clone();
         for (at, what, byte) in changes {
             let at = at.index(text.len() + 1);
             match what {
