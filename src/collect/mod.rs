@@ -5,6 +5,7 @@
 //! publishing) is the runner's.
 
 pub mod health;
+pub mod netstat;
 pub mod runner;
 pub mod stop;
 
@@ -170,22 +171,7 @@ pub struct Module {
 }
 
 /// All modules.
-// REPLACE: a stand-in until the modules are merged, so that the corpus of bad configurations runs.
-pub const MODULES: &[Module] = &[Module {
-    name: "netstat",
-    needs_section: false,
-    takes_user: false,
-    read: |_, _| {
-        #[derive(Debug)]
-        struct StandIn;
-        impl Collector for StandIn {
-            fn collect(&self, _: &Run<'_>) -> Result<Collection, Failure> {
-                Ok(Collection::default())
-            }
-        }
-        Some(Box::new(StandIn))
-    },
-}];
+pub const MODULES: &[Module] = &[netstat::MODULE];
 
 /// Reads the section of the module that `header` names from the file's top level, as [`config`](crate::config)
 /// asks for it.
