@@ -4,6 +4,7 @@
 //! collector file into a [`Collector`], which has one method. Everything around it (deadline, isolation, health,
 //! publishing) is the runner's.
 
+pub mod ping;
 pub mod stop;
 
 use std::time::{Duration, Instant};
@@ -168,7 +169,7 @@ pub struct Module {
 }
 
 /// All modules.
-pub const MODULES: &[Module] = &[];
+pub const MODULES: &[Module] = &[ping::MODULE];
 
 /// Reads the section of the module that `header` names from the file's top level, as [`config`](crate::config)
 /// asks for it.
