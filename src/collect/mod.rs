@@ -7,7 +7,7 @@
 pub mod command;
 pub mod health;
 pub mod netstat;
-
+pub mod ping;
 pub mod runner;
 pub mod stop;
 
@@ -173,7 +173,7 @@ pub struct Module {
 }
 
 /// All modules.
-pub const MODULES: &[Module] = &[command::MODULE, netstat::MODULE];
+pub const MODULES: &[Module] = &[command::MODULE, netstat::MODULE, ping::MODULE];
 
 /// Reads the section of the module that `header` names from the file's top level, as [`config`](crate::config)
 /// asks for it.

@@ -155,6 +155,11 @@ impl<'a> Section<'a> {
         T::read(found?, self.problems)
     }
 
+    /// Whether `key` is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Reports a problem at the value of `key`, or at the section where the key is not there.
     pub fn report(&self, key: &str, wrong: Wrong) {
         self.problems.report(self.find(key).unwrap_or(self.node), wrong);

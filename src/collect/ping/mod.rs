@@ -1,0 +1,530 @@
+//! Latency and packet loss of many targets at once, over one ICMP socket for each version of IP.
+//!
+//! - [`target`]: what may be pinged, checked while it is read.
+//! - [`resolve`]: names to addresses, under a deadline.
+//! - [`packet`]: bytes. Pure.
+//! - [`session`]: what is sent when, who is waited for, what comes of it. Pure.
+//! - [`socket`]: the kernel.
+//!
+//! What counts as what:
+//!
+//! - A reply counts if it has the identifier, sequence number, payload and source address of a probe that was sent, and
+//!   came within `timeout` of its sending, however many probes were sent since. Later ones are lost.
+//! - A probe that the kernel refuses (no route, a firewall's rule) is sent and lost: nobody can reach the target. A note
+//!   says so.
+//! - A probe that this host has no room or no time for is not sent, and a note says so: that is not the target's fault.
+//! - A name without an address, or a target whose version of IP this host lacks, has no numbers at all, only
+//!   `ping_target_resolved`, and a note.
+
+pub mod packet;
+pub mod resolve;
+pub mod session;
+pub mod socket;
+pub mod target;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{Collection, Collector, Failure, Module, Outcome, Run, State};
+use crate::config::Header;
+use crate::config::yaml::{Field, Node, Problems, Section, Wrong, read_integer};
+use crate::exposition::Family;
+use crate::exposition::family::{Descriptor, Kind, Labels};
+use packet::Version;
+use session::{Address, Moment, Plan, Session, TICK, Tally};
+use socket::{NoSocket, Send, Socket};
+use target::{Host, Target, can_be_pinged, word};
+
+/// The module's line in the table.
+pub const MODULE: Module = Module { name: "ping", needs_section: true, takes_user: false, read };
+
+const SENT: Descriptor = Descriptor {
+    name: "ping_packets_sent_total",
+    help: "ICMP echo requests sent to the target.",
+    kind: Kind::Counter,
+};
+const RECEIVED: Descriptor = Descriptor {
+    name: "ping_packets_received_total",
+    help: "ICMP echo requests that the target answered before the timeout.",
+    kind: Kind::Counter,
+};
+const DUPLICATE: Descriptor = Descriptor {
+    name: "ping_packets_duplicate_total",
+    help: "Further replies of the target to requests that it had answered already.",
+    kind: Kind::Counter,
+};
+const LOSS: Descriptor = Descriptor {
+    name: "ping_loss_ratio",
+    help: "Share of the requests of the last run that were not answered before the timeout, from 0 to 1.",
+    kind: Kind::Gauge,
+};
+const MIN: Descriptor = Descriptor {
+    name: "ping_rtt_min_seconds",
+    help: "Shortest round-trip time of the last run.",
+    kind: Kind::Gauge,
+};
+const MEAN: Descriptor = Descriptor {
+    name: "ping_rtt_mean_seconds",
+    help: "Mean round-trip time of the last run.",
+    kind: Kind::Gauge,
+};
+const MAX: Descriptor = Descriptor {
+    name: "ping_rtt_max_seconds",
+    help: "Longest round-trip time of the last run.",
+    kind: Kind::Gauge,
+};
+const STDDEV: Descriptor = Descriptor {
+    name: "ping_rtt_stddev_seconds",
+    help: "Standard deviation of the round-trip times of the last run.",
+    kind: Kind::Gauge,
+};
+const RESOLVED: Descriptor = Descriptor {
+    name: "ping_target_resolved",
+    help: "Whether the last run found an address of the wanted family for the target.",
+    kind: Kind::Gauge,
+};
+
+/// Labels that the module sets itself.
+const OWN_LABELS: [&str; 3] = ["target", "address", "family"];
+/// Probes of a run: as many as there are ICMP sequence numbers.
+const MOST_PROBES: usize = 1 << 16;
+/// Kept free for resolving names where there are any.
+const RESOLVE_TIME: Duration = Duration::from_secs(1);
+/// Kept free at the end of a run.
+const RESERVE: Duration = Duration::from_millis(50);
+/// How long a probe that finds no room is tried again before it is given up.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// Packets read at a stretch, so that a flood of them stops neither the sending nor the end of the run.
+const GULP: usize = 4096;
+/// Notes of one kind that are shown.
+const MOST_NOTES: usize = 10;
+
+/// A configured ping collector.
+#[derive(Debug, PartialEq)]
+struct Ping {
+    targets: Vec<Target>,
+    plan: Plan,
+}
+
+/// A duration of at least a millisecond.
+struct Spacing(Duration);
+
+impl Field for Spacing {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        let spacing = Duration::read(node, problems)?;
+        if spacing < TICK {
+            problems.report(node, Wrong::new("probes are at least 1ms apart", "write 1ms or more"));
+            return None;
+        }
+        Some(Self(spacing))
+    }
+}
+
+fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>> {
+    const CURE: &str = "write `targets:` and a line `- ADDRESS` for each";
+    let problems = section.problems();
+    let items = section.required::<Vec<Node>>("targets", CURE);
+    let count = match section.node("count") {
+        Some(node) => read_integer(node, problems, 1, 1000).and_then(|count| usize::try_from(count).ok()),
+        None => Some(5),
+    };
+    let spacing = match section.node("spacing") {
+        Some(node) => Spacing::read(node, problems).map(|spacing| spacing.0),
+        None => Some(Duration::from_millis(200)),
+    };
+    let timeout = match section.node("timeout") {
+        Some(node) => Spacing::read(node, problems).map(|timeout| timeout.0),
+        None => Some(Duration::from_secs(1)),
+    };
+    for name in OWN_LABELS {
+        if header.labels.iter().any(|(label, _)| label == name) {
+            let message = format!("`labels` of this file sets `{name}`, which module ping sets itself");
+            section.report("", Wrong::new(message, "choose another label name there"));
+        }
+    }
+    let items = items?;
+    if items.is_empty() {
+        section.report("targets", Wrong::new("there is no target", CURE));
+    }
+    let read: Vec<Option<Target>> = items.iter().map(|item| Target::read(item, problems)).collect();
+    let mut seen: HashMap<&Host, Vec<&Target>> = HashMap::new();
+    for (item, target) in items.iter().zip(read.iter().map(Option::as_ref)) {
+        let Some(target) = target else { continue };
+        for (name, _) in &target.labels {
+            if OWN_LABELS.contains(&name.as_ref()) {
+                let message = format!("module ping sets the label `{name}` itself");
+                problems.report(item, Wrong::new(message, "choose another name"));
+            } else if header.labels.iter().any(|(label, _)| label == name) {
+                let message = format!("the label `{name}` stands in `labels` of this file already");
+                problems.report(item, Wrong::new(message, "keep one of the two"));
+            }
+        }
+        let same = seen.entry(&target.host).or_default();
+        if same.iter().any(|other| other.clashes(target)) {
+            let message =
+                format!("`{}` ({}) stands here for the second time", target.text, word(target.wanted));
+            problems.report(item, Wrong::new(message, "keep one, or give them families ipv4 and ipv6"));
+        }
+        same.push(target);
+    }
+    let targets: Vec<Target> = read.into_iter().collect::<Option<_>>()?;
+    let plan = Plan { targets: targets.len(), count: count?, spacing: spacing?, timeout: timeout? };
+    if plan.targets.saturating_mul(plan.count) > MOST_PROBES {
+        let message = format!("{} targets x {} probes are more than {MOST_PROBES}", plan.targets, plan.count);
+        section.report("targets", Wrong::new(message, "split them over several files, or lower `count`"));
+        return None;
+    }
+    check_time(section, &plan, &targets, header);
+    Some(Box::new(Ping { targets, plan }))
+}
+
+/// All probes and their timeouts must fit in the time of a run.
+fn check_time(section: &Section<'_>, plan: &Plan, targets: &[Target], header: &Header) {
+    let show = |time: Duration| humantime::format_duration(time).to_string();
+    let names = targets.iter().any(|target| matches!(target.host, Host::Name(_)));
+    let resolving = if names { RESOLVE_TIME } else { Duration::ZERO };
+    let needed = plan.total().saturating_add(resolving).saturating_add(RESERVE);
+    if needed <= header.timeout {
+        return;
+    }
+    let mut sum = format!("{} x {} between probes", plan.count.saturating_sub(1), show(plan.round()));
+    if !plan.sending().is_zero() {
+        sum += &format!(" + {} to send a round of them", show(plan.sending()));
+    }
+    sum += &format!(" + {} timeout", show(plan.timeout));
+    if names {
+        sum += &format!(" + {} to resolve names", show(resolving));
+    }
+    let message = format!(
+        "a run takes {sum} + {} reserve = {}, but the collector's timeout is {}",
+        show(RESERVE),
+        show(needed),
+        show(header.timeout)
+    );
+    let key = ["timeout", "spacing", "count"].into_iter().find(|key| section.has(key)).unwrap_or("targets");
+    section.report(
+        key,
+        Wrong::new(message, "lower count, spacing or timeout here, or raise the collector's `timeout`"),
+    );
+}
+
+/// A target and the address that was found for it.
+struct Resolved<'a> {
+    target: &'a Target,
+    address: Result<Address, String>,
+}
+
+impl Collector for Ping {
+    fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure> {
+        let deadline = run.deadline.checked_sub(RESERVE).unwrap_or(run.deadline);
+        let resolved = self.resolve(deadline, run)?;
+        let keys = RandomState::new();
+        let mut sockets: Vec<Socket> = Vec::new();
+        let mut missing: Vec<(NoSocket, usize)> = Vec::new();
+        for version in Version::ALL {
+            let wanting = resolved.iter().filter(|r| version_of(r) == Some(version)).count();
+            if wanting == 0 {
+                continue;
+            }
+            let plan = Plan { targets: wanting, ..self.plan };
+            // The low bits of a keyed hash: unlike a process id, not to be guessed.
+            let id = u16::try_from(keys.hash_one(version) & 0xffff).unwrap_or_default();
+            match Socket::open(version, id, plan.in_flight()) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => missing.push((error, wanting)),
+            }
+        }
+        if let (true, Some((error, _))) = (sockets.is_empty(), missing.first()) {
+            return Err(Failure::new(Outcome::Internal, error.to_string()));
+        }
+        let probed: Vec<(&Target, Address)> = resolved
+            .iter()
+            .filter_map(|r| Some((r.target, *r.address.as_ref().ok()?)))
+            .filter(|(_, address)| sockets.iter().any(|socket| socket.version() == version_of_ip(address.ip)))
+            .collect();
+        let addresses = probed.iter().map(|(_, address)| *address).collect();
+        let mut session = Session::new(addresses, self.plan, keys, Instant::now(), deadline);
+        let refusals = exchange(&mut session, &mut sockets, run)?;
+        let mut collection = Collection::default();
+        let unresolved = resolved.iter().filter_map(|r| {
+            let why = r.address.as_ref().err()?;
+            Some(format!("{}: {why}", r.target.text))
+        });
+        note(&mut collection.notes, unresolved.collect());
+        for (error, targets) in &missing {
+            collection.notes.push(format!("{targets} targets have no numbers: {error}"));
+        }
+        let refused = probed.iter().zip(session.tallies()).filter(|(_, tally)| tally.refused > 0);
+        let refused = refused.map(|((target, address), tally)| {
+            let why = refusals.get(address).map_or("refused", |error| error.desc());
+            format!("{}: {} of {} probes could not be sent: {why}", target.text, tally.refused, tally.sent)
+        });
+        note(&mut collection.notes, refused.collect());
+        if session.unsent() > 0 {
+            collection.notes.push(format!(
+                "{} probes were not sent and do not count: this host had no time or no room for them",
+                session.unsent()
+            ));
+        }
+        let dropped: u64 = sockets.iter().map(|socket| u64::from(socket.dropped())).sum();
+        if dropped > 0 {
+            collection.notes.push(format!(
+                "{dropped} received packets found no room and may show as loss: raise sysctl net.core.rmem_max"
+            ));
+        }
+        let tallied: Vec<(&Target, Address, Tally)> = probed
+            .iter()
+            .zip(session.tallies())
+            .map(|((target, address), tally)| (*target, *address, *tally))
+            .collect();
+        collection.state = carry_on(&resolved, &tallied, run.previous);
+        collection.families = families(&resolved, &tallied, &collection.state);
+        Ok(collection)
+    }
+}
+
+impl Ping {
+    /// An address for every target. Literals never touch the resolver.
+    fn resolve(&self, deadline: Instant, run: &Run<'_>) -> Result<Vec<Resolved<'_>>, Failure> {
+        // Each name once, though it may be wanted in both families.
+        let mut names: BTreeMap<&str, Option<resolve::Answer>> = BTreeMap::new();
+        for target in &self.targets {
+            if let Host::Name(_) = target.host {
+                names.insert(&target.text, None);
+            }
+        }
+        let asked: Vec<&str> = names.keys().copied().collect();
+        let until = deadline.checked_sub(self.plan.total()).unwrap_or(deadline);
+        let answers = resolve::resolve(&asked, until, run.stop, resolve::look_up);
+        if run.stop.is_raised() {
+            return Err(Failure::stopped());
+        }
+        for (slot, answer) in names.values_mut().zip(answers) {
+            *slot = Some(answer);
+        }
+        let resolve = |target: &Target| match &target.host {
+            Host::Address(ip, None) => Ok(Address { ip: *ip, zone: 0 }),
+            Host::Address(ip, Some(zone)) => match if_nametoindex(zone.as_str()) {
+                Ok(zone) => Ok(Address { ip: *ip, zone }),
+                Err(error) => Err(format!("interface {zone}: {}", error.desc())),
+            },
+            Host::Name(_) => match names.get(target.text.as_str()) {
+                Some(Some(Ok(found))) => choose(found, target),
+                Some(Some(Err(why))) => Err(why.clone()),
+                _ => Err("it was not looked up".to_owned()),
+            },
+        };
+        Ok(self.targets.iter().map(|target| Resolved { target, address: resolve(target) }).collect())
+    }
+}
+
+/// The first address of `found` that the target's family allows and that a host can answer from.
+fn choose(found: &[SocketAddr], target: &Target) -> Result<Address, String> {
+    let wanted = found.iter().find(|address| {
+        target.wanted.is_none_or(|wanted| wanted == version_of_ip(address.ip()))
+            && can_be_pinged(address.ip()).is_ok()
+    });
+    match wanted {
+        Some(SocketAddr::V4(address)) => Ok(Address { ip: IpAddr::V4(*address.ip()), zone: 0 }),
+        Some(SocketAddr::V6(address)) => {
+            Ok(Address { ip: IpAddr::V6(*address.ip()), zone: address.scope_id() })
+        }
+        None => Err(match target.wanted {
+            Some(version) => format!("it has no {} address that can be pinged", version.word()),
+            None => "it has no address that can be pinged".to_owned(),
+        }),
+    }
+}
+
+fn version_of_ip(ip: IpAddr) -> Version {
+    if ip.is_ipv4() { Version::V4 } else { Version::V6 }
+}
+
+fn version_of(resolved: &Resolved<'_>) -> Option<Version> {
+    resolved.address.as_ref().ok().map(|address| version_of_ip(address.ip))
+}
+
+/// Sends the session's probes and takes the replies until all is over. Returns why the kernel refused what it refused.
+fn exchange(
+    session: &mut Session,
+    sockets: &mut [Socket],
+    run: &Run<'_>,
+) -> Result<BTreeMap<Address, Errno>, Failure> {
+    let mut refusals = BTreeMap::new();
+    let mut full_since: Option<Instant> = None;
+    loop {
+        send_due(session, sockets, &mut full_since, &mut refusals);
+        // Whatever has come by now is read before it is judged late.
+        let now = Instant::now();
+        let mut busy = false;
+        for socket in sockets.iter_mut() {
+            let (mut read, mut replies) = (Moment::now(), 0_u32);
+            let all = socket.receive(GULP, |source, echo, stamp| {
+                // Reading the clocks costs as much as reading a packet, so a batch shares them.
+                if replies % 64 == 63 {
+                    read = Moment::now();
+                }
+                replies += 1;
+                session.reply(source, echo, stamp, read);
+            });
+            let all = all.map_err(|error| {
+                Failure::new(Outcome::Internal, format!("receiving ICMP replies: {}", error.desc()))
+            })?;
+            busy |= replies > 0 || !all;
+        }
+        let Some(until) = session.wait_until(now) else { return Ok(refusals) };
+        let now = Instant::now();
+        let wait = until.saturating_duration_since(now).max(TICK);
+        // The kernel stamps what comes, so there is no hurry: after some replies, and between the ticks of a round,
+        // only `stop` can end the wait, instead of every single packet.
+        let stopped =
+            if busy || wait <= TICK { run.stop.wait(TICK) } else { wait_for_packets(sockets, run, wait) };
+        if stopped {
+            return Err(Failure::stopped());
+        }
+    }
+}
+
+/// Sends what is due, at most one burst.
+fn send_due(
+    session: &mut Session,
+    sockets: &[Socket],
+    full_since: &mut Option<Instant>,
+    refusals: &mut BTreeMap<Address, Errno>,
+) {
+    let begin = Instant::now();
+    for _ in 0..session::BURST {
+        let Some((number, target)) = session.due(begin) else { return };
+        let Some(socket) = sockets.iter().find(|socket| socket.version() == version_of_ip(target.ip)) else {
+            session.skip();
+            continue;
+        };
+        let payload = session.payload(number);
+        let at = Moment::now();
+        match socket.send(target, number, &payload) {
+            Send::Sent => {
+                *full_since = None;
+                session.sent(at);
+            }
+            Send::Refused(error) => {
+                refusals.insert(target, error);
+                session.refused();
+            }
+            Send::Full if at.monotonic.duration_since(*full_since.get_or_insert(at.monotonic)) < PATIENCE => {
+                return;
+            }
+            Send::Full => session.skip(),
+        }
+    }
+}
+
+/// Waits at most `limit` for a packet or for `stop`; whether that was raised.
+fn wait_for_packets(sockets: &[Socket], run: &Run<'_>, limit: Duration) -> bool {
+    let mut fds = vec![PollFd::new(run.stop.as_fd(), PollFlags::POLLIN)];
+    fds.extend(sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+    // Rounded up, or the last part of a millisecond would be spent polling.
+    let limit = PollTimeout::try_from(limit.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+    // An interrupted wait is a short one; the caller looks again.
+    let _ = poll(&mut fds, limit);
+    fds.first().and_then(PollFd::any).unwrap_or(false)
+}
+
+/// Adds `found` to `notes`, the first few in full.
+fn note(notes: &mut Vec<String>, found: Vec<String>) {
+    let more = found.len().saturating_sub(MOST_NOTES);
+    notes.extend(found.into_iter().take(MOST_NOTES));
+    if more > 0 {
+        notes.push(format!("and {more} more of these"));
+    }
+}
+
+/// `address` as it is written, its interface by name where it has one.
+fn show(address: Address) -> String {
+    if address.zone == 0 {
+        return address.ip.to_string();
+    }
+    let zone = if_indextoname(address.zone).ok().and_then(|name| name.into_string().ok());
+    format!("{}%{}", address.ip, zone.unwrap_or_else(|| address.zone.to_string()))
+}
+
+fn counters(tally: &Tally) -> [(&'static Descriptor, &'static str, u64); 3] {
+    [
+        (&SENT, "sent", tally.sent),
+        (&RECEIVED, "received", tally.received),
+        (&DUPLICATE, "duplicate", tally.duplicates),
+    ]
+}
+
+/// The counters after this run. Those of a target without numbers are kept for when it has some again; those of an
+/// address that a name no longer has are forgotten.
+fn carry_on(resolved: &[Resolved<'_>], tallied: &[(&Target, Address, Tally)], previous: &State) -> State {
+    let mut state = State::default();
+    for (target, address, tally) in tallied {
+        for (_, what, n) in counters(tally) {
+            let key = State::key(&[what, &target.text, &show(*address)]);
+            state.set(key.as_str(), previous.get(&key));
+            state.add(key, n);
+        }
+    }
+    let measured: HashSet<&str> = tallied.iter().map(|(target, ..)| target.text.as_str()).collect();
+    let silent: HashSet<String> = resolved
+        .iter()
+        .filter(|r| !measured.contains(r.target.text.as_str()))
+        .map(|r| State::key(&[&r.target.text]))
+        .collect();
+    for (key, value) in previous.iter() {
+        if key.split('/').nth(1).is_some_and(|host| silent.contains(host)) {
+            state.set(key, value);
+        }
+    }
+    state
+}
+
+fn families(resolved: &[Resolved<'_>], tallied: &[(&Target, Address, Tally)], state: &State) -> Vec<Family> {
+    let mut families: Vec<Family> =
+        [&SENT, &RECEIVED, &DUPLICATE, &LOSS, &MIN, &MEAN, &MAX, &STDDEV, &RESOLVED].map(Family::new).into();
+    let mut push = |descriptor: &Descriptor, labels: Labels, value: f64| {
+        if let Some(family) = families.iter_mut().find(|family| family.name == descriptor.name) {
+            family.push(labels, value);
+        }
+    };
+    for r in resolved {
+        let labels = labels(r.target, &[("family", word(r.target.wanted).into())]);
+        push(&RESOLVED, labels, if r.address.is_ok() { 1.0 } else { 0.0 });
+    }
+    for (target, address, tally) in tallied {
+        let Some(loss) = tally.loss_ratio() else { continue };
+        let shown = show(*address);
+        let family = version_of_ip(address.ip).word();
+        let labels = || labels(target, &[("address", shown.clone().into()), ("family", family.into())]);
+        for (descriptor, what, _) in counters(tally) {
+            let total = state.get(&State::key(&[what, &target.text, &shown]));
+            push(descriptor, labels(), total as f64);
+        }
+        push(&LOSS, labels(), loss);
+        if tally.received > 0 {
+            push(&MIN, labels(), tally.min);
+            push(&MEAN, labels(), tally.mean);
+            push(&MAX, labels(), tally.max);
+            push(&STDDEV, labels(), tally.stddev());
+        }
+    }
+    families.retain(|family| !family.samples.is_empty());
+    families
+}
+
+/// The labels of a sample of `target`: its name, `more`, its own.
+fn labels(target: &Target, more: &[(&'static str, Cow<'static, str>)]) -> Labels {
+    let mut labels: Labels = vec![("target".into(), target.text.clone().into())];
+    labels.extend(more.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())));
+    labels.extend(target.labels.iter().cloned());
+    labels
+}
