@@ -6,3 +6,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod end_to_end;
+mod examples;
+mod kill;
+mod scripts;
