@@ -1,17 +1,21 @@
-//! Network namespaces, so that tests have ports and sockets to themselves.
+//! Network namespaces for tests.
 
 use std::process::Command;
+use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
-/// Runs `body` in a new thread inside a fresh network namespace with lo up; what it starts lives there too. Its
-/// panics are passed on.
+/// Runs `body` in a thread of its own inside a fresh network namespace whose loopback is up. What it starts lives
+/// there too. A panic of `body` is one of the caller.
 pub fn in_fresh<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    let thread = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("a fresh network namespace needs root");
-        let status = Command::new("ip").args(["link", "set", "lo", "up"]).status().expect("ip, of iproute2");
-        assert!(status.success(), "ip link set lo up: {status}");
+    let inside = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace needs root: start tests/run as root");
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        assert!(up.is_ok_and(|status| status.success()), "`ip link set lo up` failed: see tests/run");
         body()
     });
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    match inside.join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }

@@ -7,6 +7,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod end_to_end;
+mod examples;
 mod exposition;
+mod kill;
+mod scripts;
 mod textfile;
 mod trust;
