@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command;
 mod end_to_end;
 mod examples;
 mod exposition;

@@ -342,3 +342,132 @@ impl Field for Environment {
         Some(Self(all))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::OnFailure;
+    use crate::config::yaml::decode;
+
+    fn problems(text: &str) -> Vec<String> {
+        let header = Header {
+            module: "command".into(),
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(10),
+            max_age: Duration::from_secs(300),
+            on_failure: OnFailure::Drop,
+            enabled: true,
+            user: None,
+            labels: Vec::new(),
+        };
+        let decoded = decode(text, |root, problems| {
+            let mut section = Section::open("command", root, problems)?;
+            let command = read(&mut section, &header);
+            section.finish();
+            command
+        });
+        let problems = decoded.err().unwrap_or_default().into_iter();
+        problems.map(|p| format!("{}:{}: {} = {}", p.line, p.column, p.message, p.cure)).collect()
+    }
+
+    #[test]
+    fn good_definitions() {
+        for text in [
+            "argv: [netstat, -an]",
+            "argv: [/no/such/program/yet]",
+            "shell: netstat -an | wc -l\ndirectory: /tmp\nenvironment: {A_1: ''}",
+            "argv: [a]\noutput: {format: prometheus}",
+            "argv: [a]\noutput: {format: value, name: a:b_c, type: untyped, help: x, labels: {a: b}}",
+        ] {
+            assert_eq!(problems(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_definitions_and_the_whole_of_what_is_said() {
+        const LIST: &str =
+            "write `[PROGRAM, ARGUMENT, ...]`; for one line with pipes and the like there is `shell`";
+        for (text, said) in [
+            (
+                "directory: /",
+                "1:1: `command` has neither `argv` nor `shell` = write `argv: [PROGRAM, ARGUMENT]`, or \
+                 `shell: \"LINE\"` for pipes and the like"
+                    .into(),
+            ),
+            (
+                "argv: [a]\nshell: b",
+                "2:8: `argv` and `shell` exclude each other = keep one of the two".into(),
+            ),
+            ("argv: netstat -an", format!("1:7: this is text, where a list is expected = {LIST}")),
+            ("argv: []", format!("1:7: the list is empty = {LIST}")),
+            ("argv: ['']", format!("1:8: the program's name is empty = {LIST}")),
+            ("argv: [netstat -an]", format!("1:8: no program is called `netstat -an` = {LIST}")),
+            (
+                "argv: [bin/check]",
+                "1:8: `bin/check` is relative, and to what would depend on who starts promdrop = write the \
+                 absolute path, or a bare name to be found in PATH"
+                    .into(),
+            ),
+            (
+                "argv: [sleep, 5]",
+                "1:15: this is a number, where text is expected = put it in quotes".into(),
+            ),
+            (
+                "argv: [a, \"\\0\"]",
+                "1:11: a program can't be given a NUL byte = remove the `\\0`".into(),
+            ),
+            ("shell: ' '", "1:8: there is nothing to run = write a command line".into()),
+            (
+                "argv: [a]\ndirectory: tmp",
+                "2:12: `tmp` is not an absolute path = begin it with `/`".into(),
+            ),
+            (
+                "argv: [a]\nenvironment: {1A: b}",
+                "2:15: `1A` is not the name of a variable = use letters, digits and `_`, no digit first".into(),
+            ),
+            (
+                "argv: [a]\nenvironment: {A: 1}",
+                "2:18: this is a number, where text is expected = put it in quotes".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: json}",
+                "2:18: there is no output format `json` = formats: prometheus, value".into(),
+            ),
+            ("argv: [a]\noutput: {}", "2:9: `output` has no `format` = formats: prometheus, value".into()),
+            (
+                "argv: [a]\noutput: {format: value}",
+                "2:9: `output` has no `name` = write `name: ` and what the number shall be called".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: prometheus, name: b}",
+                "2:30: unknown key `name` in `output` = known here: format".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: value, name: a-b}",
+                "2:31: `a-b` is not a metric name = use letters, digits, `_` and `:`, no digit first".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: value, name: a, type: histogram}",
+                "2:40: `histogram` is not a type that one number can have = write gauge, counter or untyped"
+                    .into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: value, name: a, labels: {__a: b}}",
+                "2:43: `__a` is not a label name = use letters, digits and `_`, no digit first, not two `_` first"
+                    .into(),
+            ),
+        ] {
+            assert_eq!(problems(text), [said as String], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_found_in_the_path_that_the_command_sees() {
+        assert_eq!(find("sh", account::PATH), Ok(PathBuf::from("/usr/bin/sh")));
+        let own = [("PATH".to_owned(), "relative:/no/such:/bin".to_owned())];
+        assert_eq!(find("sh", search_path(&own)), Ok(PathBuf::from("/bin/sh")));
+        assert_eq!(find("passwd", "/etc"), Err("there is no program `passwd` in /etc".into()));
+    }
+}

@@ -10,7 +10,7 @@ use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
 /// A program to start. It gets stdin, stdout, stderr and what else is open without close-on-exec; no signal is
-/// ignored in it.
+/// ignored in it, but for 32 and 33, libc's own, which glibc's posix_spawn always leaves so.
 #[derive(Debug)]
 pub struct Spawn<'a> {
     /// Its path.

@@ -64,7 +64,11 @@ fn supervise() -> Result<(), Fault> {
         Err((step, errno)) => Report::not_started(step, errno as i32),
     };
     let report = report.encode().ok_or_else(|| Fault("report", io::ErrorKind::InvalidData.into()))?;
-    io::stdout().write_all(&report).and_then(|()| io::stdout().flush()).map_err(fault("report"))
+    match io::stdout().write_all(&report).and_then(|()| io::stdout().flush()) {
+        // promdrop has died: there is nobody to tell, and cron need not mail it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(fault("report")),
+    }
 }
 
 /// Closes every descriptor but 0, 1 and 2, whoever forgot close-on-exec on it.
