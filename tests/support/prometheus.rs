@@ -50,6 +50,8 @@ impl Prometheus {
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
         let server = Server::start(command, 0, &dir.path().join("prometheus.log"));
+        // It listens while it still opens its storage.
+        server.await_ready("/-/ready");
         Self { server, _dir: dir }
     }
 
