@@ -5,6 +5,7 @@
 
 mod config;
 mod man;
+mod run;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -414,15 +414,22 @@ fn a_killed_writer_leaves_a_whole_file_and_nothing_for_good() {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| read_until(&done, place.path()));
         let end = OnDrop(&done);
-        // At least 25 deaths, and as many as it takes for some to come in the middle of a write.
+        // At least 30 deaths, and as many as it takes for some to come in the middle of a write.
         for round in 0.. {
-            if round >= 25 && left > 2 || round >= 500 {
+            if round >= 30 && left > 2 || round >= 300 {
                 break;
             }
             let mut child = start("publishes for ever", place.path());
-            // Any moment will do; this one differs from round to round.
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-            std::thread::sleep(Duration::from_micros(u64::from(now.subsec_nanos()) / 100 % 15_000));
+            // Any moment will do, another in every round; every second one soon after a write began.
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
+            if round % 2 == 0 {
+                while temporaries(place.path()).len() == left {
+                    assert_eq!(child.try_wait().unwrap(), None, "a publishing process failed");
+                }
+                std::thread::sleep(Duration::from_nanos(u64::from(now % 500_000)));
+            } else {
+                std::thread::sleep(Duration::from_nanos(u64::from(now % 15_000_000)));
+            }
             child.kill().unwrap();
             child.wait().unwrap();
             left = temporaries(place.path()).len();

@@ -43,13 +43,34 @@ impl Host {
         self
     }
 
-    /// `promdrop run` on this host, to be given the names and started.
-    pub fn run(&self) -> Command {
+    /// promdrop on this host, to be given the rest of its arguments and started.
+    pub fn promdrop(&self) -> Command {
         let mut command = promdrop();
         command.arg("--collectors-dir").arg(self.collectors_dir());
         command.arg("--textfile-dir").arg(self.textfile_dir());
+        command
+    }
+
+    /// `promdrop run` on this host, to be given the names and started.
+    pub fn run(&self) -> Command {
+        let mut command = self.promdrop();
         command.arg("run");
         command
+    }
+
+    /// Runs promdrop to its end: exit status, stdout, stderr.
+    #[track_caller]
+    pub fn outcome(&self, arguments: &[&str]) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = self.promdrop().args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().unwrap(), text(stdout), text(stderr))
+    }
+
+    /// The text of a published file.
+    #[track_caller]
+    pub fn text(&self, file: &str) -> String {
+        let path = self.textfile_dir().join(file);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// Runs the collectors of these names, which must all succeed.
@@ -69,8 +90,6 @@ impl Host {
     /// The series that the collector `stem` has published.
     #[track_caller]
     pub fn published(&self, stem: &str) -> Series {
-        let path = self.textfile_dir().join(format!("{stem}.prom"));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Series::parse(&text)
+        Series::parse(&self.text(&format!("{stem}.prom")))
     }
 }

@@ -8,6 +8,7 @@ pub mod processes;
 pub mod prometheus;
 pub mod series;
 pub mod server;
+pub mod tcp;
 
 use std::fmt::Debug;
 use std::path::Path;

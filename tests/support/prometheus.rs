@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::server::{Server, part};
+use super::server::{PATIENCE, Server, part};
 use super::wait_for;
 
 /// A running Prometheus that scrapes one node_exporter every second, as job `node`.
@@ -50,8 +50,8 @@ impl Prometheus {
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
         let server = Server::start(command, 0, &dir.path().join("prometheus.log"));
-        // It listens while it still opens its storage.
-        server.await_ready("/-/ready");
+        // It listens before it has read its storage, and answers 503 until then.
+        wait_for(PATIENCE, "Prometheus is ready", || server.ask("/-/ready"));
         Self { server, _dir: dir }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::wait_for;
 
 /// How long a server may take to come up, or to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program that `tests/run` keeps in `.test-parts`; `release` is the Debian release it comes from.
 pub fn part(release: &str, program: &str) -> PathBuf {
@@ -49,29 +49,20 @@ impl Server {
     }
 
     /// The body of what it answers to `GET path`, which must be 200.
-    #[track_caller]
     pub fn get(&self, path: &str) -> String {
         self.ask(path).unwrap_or_else(|answer| panic!("GET {path}: {answer}"))
     }
 
-    /// Waits until `GET path` is answered with 200.
-    #[track_caller]
-    pub fn await_ready(&self, path: &str) {
-        wait_for(PATIENCE, path, || self.ask(path));
-    }
-
-    /// The body of an answer with 200; any other answer whole, as the error.
-    fn ask(&self, path: &str) -> Result<String, String> {
+    /// The body of what it answers to `GET path`, or the whole answer where it isn't 200.
+    pub fn ask(&self, path: &str) -> Result<String, String> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         // HTTP/1.0: neither chunks nor a connection that stays open.
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        match answer.split_once("\r\n\r\n") {
-            Some((head, body)) if head.split(' ').nth(1) == Some("200") => Ok(body.to_owned()),
-            _ => Err(answer),
-        }
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer of head and body");
+        if head.split(' ').nth(1) == Some("200") { Ok(body.to_owned()) } else { Err(answer) }
     }
 }
 

@@ -12,6 +12,7 @@ mod end_to_end;
 mod examples;
 mod exposition;
 mod kill;
+mod netstat;
 mod scripts;
 mod textfile;
 mod trust;

@@ -149,3 +149,113 @@ fn cure(errno: Errno) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::wire::{Dump, Progress};
+    use super::*;
+
+    const IPV4: Request = Request::OneFamily(IpFamily::Ipv4);
+    const IPV6: Request = Request::OneFamily(IpFamily::Ipv6);
+    const MISSING: Error = Error::Refused("list TCP sockets", Errno::ENOENT);
+    const INTERRUPTED: Error = Error::Interrupted("sockets changed");
+
+    /// One established socket of `family`, by way of the bytes.
+    fn one(family: u8) -> Counts {
+        let mut message =
+            [88_u32.to_ne_bytes().as_slice(), &18_u16.to_ne_bytes(), &[0; 2], &1_u32.to_ne_bytes()].concat();
+        message.extend([0; 4]);
+        message.extend([family, 1]);
+        message.resize(88, 0);
+        let mut dump = Dump::new(Request::BothFamilies, 0);
+        assert_eq!(dump.read(&message), Ok(Progress::More));
+        dump.counts()
+    }
+
+    /// Counts with a kernel that gives these answers, each to the request before it.
+    fn scripted(script: &[(Request, Result<Counts, Error>)]) -> Result<Counts, Error> {
+        let mut script = script.iter();
+        let counted = count(|request| {
+            let (expected, answer) = script.next().expect("a request beyond the script");
+            assert_eq!(request, *expected);
+            answer.clone()
+        });
+        assert_eq!(script.next(), None, "not asked");
+        counted
+    }
+
+    #[test]
+    fn one_walk_where_the_kernel_grants_it() {
+        assert_eq!(scripted(&[(Request::BothFamilies, Ok(one(2)))]), Ok(one(2)));
+    }
+
+    #[test]
+    fn a_request_for_each_family_where_it_does_not() {
+        let both =
+            scripted(&[(Request::BothFamilies, Err(MISSING)), (IPV4, Ok(one(2))), (IPV6, Ok(one(10)))])
+                .unwrap();
+        assert_eq!(both.of(IpFamily::Ipv4, TcpState::Established), 1);
+        assert_eq!(both.of(IpFamily::Ipv6, TcpState::Established), 1);
+    }
+
+    #[test]
+    fn no_ipv6_is_zeros_but_no_ipv4_is_an_error() {
+        let no_ipv6 = [(Request::BothFamilies, Err(MISSING)), (IPV4, Ok(one(2))), (IPV6, Err(MISSING))];
+        assert_eq!(scripted(&no_ipv6), Ok(one(2)));
+        assert_eq!(scripted(&[(Request::BothFamilies, Err(MISSING)), (IPV4, Err(MISSING))]), Err(MISSING));
+        let denied = Error::Refused("list TCP sockets", Errno::EPERM);
+        let ipv6_denied =
+            [(Request::BothFamilies, Err(MISSING)), (IPV4, Ok(one(2))), (IPV6, Err(denied.clone()))];
+        assert_eq!(scripted(&ipv6_denied), Err(denied));
+    }
+
+    #[test]
+    fn an_interrupted_list_is_repeated_but_not_for_ever() {
+        let interrupted = || (Request::BothFamilies, Err(INTERRUPTED));
+        let good = (Request::BothFamilies, Ok(one(2)));
+        assert_eq!(scripted(&[interrupted(), interrupted(), interrupted(), good]), Ok(one(2)));
+        let tries: Vec<_> = std::iter::repeat_with(interrupted).take(ATTEMPTS).collect();
+        assert_eq!(scripted(&tries), Err(INTERRUPTED));
+    }
+
+    #[test]
+    fn other_errors_end_it_at_once() {
+        for error in [Error::TimedOut, Error::Stopped, Error::Malformed("x".into())] {
+            assert_eq!(scripted(&[(Request::BothFamilies, Err(error.clone()))]), Err(error));
+        }
+    }
+
+    #[test]
+    fn failures_say_what_to_do_in_one_short_line() {
+        let cases = [
+            (MISSING, Outcome::Internal, "load the kernel modules inet_diag and tcp_diag"),
+            (Error::Refused("open a socket", Errno::EAFNOSUPPORT), Outcome::Internal, "allow AF_NETLINK"),
+            (Error::Refused("open a socket", Errno::EPERM), Outcome::Internal, "(EPERM); allow AF_NETLINK"),
+            (Error::Refused("open a socket", Errno::EMFILE), Outcome::Internal, "(EMFILE)"),
+            (INTERRUPTED, Outcome::Internal, "in 4 tries: sockets changed"),
+            (Error::Malformed("5 bytes at byte 0".into()), Outcome::Internal, "5 bytes at byte 0"),
+            (Error::TimedOut, Outcome::Timeout, "raise it"),
+        ];
+        for (error, outcome, part) in cases {
+            let failure = failure(error);
+            assert_eq!(failure.outcome, outcome);
+            assert!(failure.message.contains(part), "{}", failure.message);
+            assert!(failure.message.len() <= 200 && !failure.message.contains('\n'), "{}", failure.message);
+            assert!(!failure.stopped);
+        }
+        assert!(failure(Error::Stopped).stopped);
+    }
+
+    #[test]
+    fn every_family_and_state_is_exposed_zeros_included() {
+        let families = families(&one(10));
+        let samples = &families[0].samples;
+        assert_eq!(samples.len(), 22);
+        let nonzero: Vec<_> = samples.iter().filter(|sample| sample.value != 0.0).collect();
+        assert_eq!(nonzero.len(), 1);
+        let labels = [("family".into(), "ipv6".into()), ("state".into(), "established".into())];
+        assert_eq!(nonzero[0].labels, labels);
+        assert_eq!(families[1].samples.len(), 1);
+        assert_eq!((&families[1].samples[0].labels, families[1].samples[0].value), (&Vec::new(), 0.0));
+    }
+}

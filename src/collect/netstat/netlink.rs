@@ -86,3 +86,35 @@ fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]
     }
     Ok(buffer.get(..length))
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::bind;
+
+    use super::*;
+
+    /// Programs may send to each other's sockets of this protocol, as root may of any.
+    fn user_socket() -> (OwnedFd, NetlinkAddr) {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket =
+            socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkUserSock).unwrap();
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).unwrap();
+        let address = getsockname(socket.as_raw_fd()).unwrap();
+        (socket, address)
+    }
+
+    #[test]
+    fn what_the_kernel_did_not_send_is_dropped() {
+        let (ours, address) = user_socket();
+        let (theirs, _) = user_socket();
+        sendto(theirs.as_raw_fd(), b"a forged list of sockets", &address, MsgFlags::empty()).unwrap();
+        let waiting = |limit: u8| {
+            let mut fds = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::from(limit)).unwrap()
+        };
+        assert_eq!(waiting(255), 1);
+        assert_eq!(receive(&ours, &mut [0; 100]), Ok(None));
+        // It was received, not left there.
+        assert_eq!(waiting(0), 0);
+    }
+}

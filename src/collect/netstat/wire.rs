@@ -365,3 +365,241 @@ fn status(body: &[u8], size: usize) -> Result<Status, String> {
         number => Err(format!("the impossible status {number}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PORT: u32 = 3863;
+
+    /// What Linux 6.18 answered to `Request::BothFamilies` on port 3863, both datagrams: listeners on 127.0.0.1:8080
+    /// and [::]:8081, an IPv4 connection in CLOSE_WAIT and FIN_WAIT1, an IPv4-mapped one in TIME_WAIT.
+    const SOCKETS: &str = "
+        7c0000001200020001000000170f0000020a00001f9000007f000001000000000000000000000000000000000000000000000000
+        00000000000000000b000000000000000000000000000000800000000000000012520100050008000000000008000f0000000000
+        0c00150001000000000000000600160052000000
+        840000001200020001000000170f00000a0a00001f91000000000000000000000000000000000000000000000000000000000000
+        00000000000000000c0000000000000000000000000000008000000000000000fe4d0100050008000000000005000b0000000000
+        08000f00000000000c00150001000000000000000600160012000000
+        7c0000001200020001000000170f0000020800001f90ee0c7f0000010000000000000000000000007f0000010000000000000000
+        00000000000000000d0000000000000000000000000000000000000000000000fd4d0100050008000100000008000f0000000000
+        0c00150001000000000000000600160052000000
+        7c0000001200020001000000170f000002040100ee0c1f907f0000010000000000000000000000007f0000010000000000000000
+        00000000000000000e00000000000000cc00000000000000010000000000000000000000050008000300000008000f0000000000
+        0c00150001000000000000000600160052000000
+        600000001200020001000000170f00000a06030099341f9100000000000000000000ffff7f00000100000000000000000000ffff
+        7f000001000000000f0000000000000060ea00000000000000000000000000000000000008000f0000000000";
+    const DONE: &str = "140000000300020001000000170f000000000000";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(pair).collect()
+    }
+
+    fn read(datagram: &[u8]) -> Result<(Progress, Counts), Error> {
+        let mut dump = Dump::new(Request::BothFamilies, PORT);
+        dump.read(datagram).map(|progress| (progress, dump.counts()))
+    }
+
+    fn malformed(datagram: &[u8]) -> String {
+        match read(datagram) {
+            Err(Error::Malformed(what)) => what,
+            other => panic!("{other:?} for {datagram:02x?}"),
+        }
+    }
+
+    fn counts(sockets: &[(IpFamily, TcpState)]) -> Counts {
+        let mut counts = Counts::default();
+        for (family, state) in sockets {
+            counts.count(*family, *state, 1);
+        }
+        counts
+    }
+
+    fn message_to_us(kind: u16, body: &[u8]) -> Vec<u8> {
+        message(kind, 2, PORT, body)
+    }
+
+    fn socket_message(family: u8, state: u8) -> Vec<u8> {
+        let mut body = [0; INET_DIAG_MSG];
+        (body[0], body[1]) = (family, state);
+        message_to_us(18, &body)
+    }
+
+    fn status_message(kind: u16, number: i32, size: usize) -> Vec<u8> {
+        let mut body = number.to_ne_bytes().to_vec();
+        body.resize(size, 0);
+        message_to_us(kind, &body)
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_kernels_answer() {
+        let mut dump = Dump::new(Request::BothFamilies, PORT);
+        assert_eq!(dump.read(&bytes(SOCKETS)), Ok(Progress::More));
+        assert_eq!(dump.read(&bytes(DONE)), Ok(Progress::Done));
+        let expected = [
+            (IpFamily::Ipv4, TcpState::Listen),
+            (IpFamily::Ipv4, TcpState::CloseWait),
+            (IpFamily::Ipv4, TcpState::FinWait1),
+            (IpFamily::Ipv6, TcpState::Listen),
+            (IpFamily::Ipv6, TcpState::TimeWait),
+        ];
+        assert_eq!(dump.counts(), counts(&expected));
+    }
+
+    #[test]
+    fn requests_are_what_the_headers_say() {
+        let both = Request::BothFamilies.encode();
+        assert_eq!(both.len(), 16 + 60);
+        assert_eq!(both[0..4], 76_u32.to_ne_bytes());
+        assert_eq!(both[4..6], 18_u16.to_ne_bytes());
+        assert_eq!(both[6..8], 0x301_u16.to_ne_bytes());
+        assert_eq!(both[68..72], 0x1ffe_u32.to_ne_bytes());
+        let ipv6 = Request::OneFamily(IpFamily::Ipv6).encode();
+        assert_eq!(ipv6.len(), 16 + 56);
+        assert_eq!(ipv6[4..6], 20_u16.to_ne_bytes());
+        assert_eq!(ipv6[16..20], [10, 6, 0, 0]);
+        assert_eq!(ipv6[20..24], 0x1ffe_u32.to_ne_bytes());
+    }
+
+    #[test]
+    fn every_state_has_its_number() {
+        for (number, state) in (1..).zip(TcpState::ALL) {
+            for (family_number, family) in [(2, IpFamily::Ipv4), (10, IpFamily::Ipv6)] {
+                let read = read(&socket_message(family_number, number));
+                assert_eq!(read, Ok((Progress::More, counts(&[(family, state)]))));
+            }
+        }
+        let half_open = read(&socket_message(2, 12));
+        assert_eq!(half_open, Ok((Progress::More, counts(&[(IpFamily::Ipv4, TcpState::SynRecv)]))));
+    }
+
+    #[test]
+    fn what_is_unknown_is_not_left_out_silently() {
+        for (family, state) in [(2, 0), (2, 13), (2, 255), (0, 1), (1, 1), (255, 1)] {
+            let said = malformed(&socket_message(family, state));
+            assert_eq!(said, format!("a socket of the unknown family {family} or state {state} at byte 0"));
+        }
+        assert_eq!(malformed(&message_to_us(20, &[0; 72])), "a message of the unexpected type 20 at byte 0");
+    }
+
+    #[test]
+    fn a_datagram_cut_anywhere_is_refused_unless_between_messages() {
+        let whole = [socket_message(2, 1), socket_message(10, 10), status_message(NLMSG_DONE, 0, 4)].concat();
+        assert_eq!(read(&whole).unwrap().0, Progress::Done);
+        for length in 0..whole.len() {
+            match length {
+                88 | 176 => assert_eq!(read(&whole[..length]).unwrap().0, Progress::More),
+                _ => _ = malformed(&whole[..length]),
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_whose_own_length_is_short_is_refused() {
+        let lengths = |message: Vec<u8>, longest: u32| {
+            for length in 0..longest {
+                let mut message = message.clone();
+                // Cut with it, so that nothing but the body's own length is wrong.
+                message.truncate((length.next_multiple_of(4) as usize).max(HEADER));
+                message[..4].copy_from_slice(&length.to_ne_bytes());
+                malformed(&message);
+            }
+        };
+        lengths(socket_message(2, 1), 88);
+        lengths(status_message(NLMSG_DONE, 0, 4), 20);
+        lengths(status_message(NLMSG_ERROR, -2, 20), 36);
+    }
+
+    #[test]
+    fn a_length_beyond_the_datagram_is_refused() {
+        for length in [89, 92, 1 << 16, u32::MAX - 3, u32::MAX] {
+            let mut message = socket_message(2, 1);
+            message[..4].copy_from_slice(&length.to_ne_bytes());
+            assert_eq!(
+                malformed(&message),
+                format!("a message of {length} bytes where 88 are left at byte 0")
+            );
+        }
+    }
+
+    #[test]
+    fn the_kernels_errors_are_refusals() {
+        let refused = |errno| Err(Error::Refused("list TCP sockets", errno));
+        assert_eq!(read(&status_message(NLMSG_ERROR, -2, 20)), refused(Errno::ENOENT));
+        // What a dump meets on its way stands in its last message.
+        assert_eq!(read(&status_message(NLMSG_DONE, -1, 4)), refused(Errno::EPERM));
+        assert!(malformed(&status_message(NLMSG_ERROR, 0, 20)).contains("acknowledgement"));
+        for number in [1, i32::MAX, i32::MIN, -4096] {
+            assert!(malformed(&status_message(NLMSG_DONE, number, 4)).contains("impossible status"));
+            assert!(malformed(&status_message(NLMSG_ERROR, number, 20)).contains("impossible status"));
+        }
+    }
+
+    #[test]
+    fn an_answer_to_somebody_else_is_refused() {
+        let mut other_port = socket_message(2, 1);
+        other_port[12] ^= 1;
+        assert!(malformed(&other_port).starts_with("an answer to port "));
+        let mut other_sequence = socket_message(2, 1);
+        other_sequence[8] ^= 1;
+        assert!(malformed(&other_sequence).starts_with("an answer to port "));
+    }
+
+    #[test]
+    fn an_interrupted_list_is_told_apart() {
+        for mut message in [socket_message(2, 1), status_message(NLMSG_DONE, 0, 4)] {
+            let flags = NLM_F_DUMP_INTR | 2;
+            message[6..8].copy_from_slice(&flags.to_ne_bytes());
+            assert!(matches!(read(&message), Err(Error::Interrupted(_))));
+        }
+        assert!(matches!(read(&message_to_us(NLMSG_OVERRUN, &[])), Err(Error::Interrupted(_))));
+    }
+
+    #[test]
+    fn noops_and_padding_are_passed_over() {
+        // A body that ends within a word, then its padding.
+        let mut odd = message_to_us(18, &[0; 76]);
+        (odd[16], odd[17]) = (2, 1);
+        odd[..4].copy_from_slice(&89_u32.to_ne_bytes());
+        let datagram = [message_to_us(NLMSG_NOOP, &[]), odd, socket_message(10, 1)].concat();
+        let expected =
+            counts(&[(IpFamily::Ipv4, TcpState::Established), (IpFamily::Ipv6, TcpState::Established)]);
+        assert_eq!(read(&datagram), Ok((Progress::More, expected)));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(datagram in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = read(&datagram);
+        }
+
+        #[test]
+        fn a_few_wrong_bytes_never_panic(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let mut datagram = bytes(SOCKETS);
+            datagram.extend(bytes(DONE));
+            for (at, byte) in changes {
+                let at = at.index(datagram.len());
+                datagram[at] = byte;
+            }
+            let _ = read(&datagram);
+        }
+
+        #[test]
+        fn the_sum_is_the_number_of_sockets(
+            sockets in proptest::collection::vec((prop::sample::select(vec![2_u8, 10]), 1_u8..=12), 1..300),
+        ) {
+            let datagram: Vec<u8> = sockets.iter().flat_map(|(family, state)| socket_message(*family, *state)).collect();
+            let (_, counts) = read(&datagram).unwrap();
+            let of = |family| TcpState::ALL.into_iter().map(|state| counts.of(family, state)).sum::<u32>() as usize;
+            prop_assert_eq!(of(IpFamily::Ipv4), sockets.iter().filter(|(family, _)| *family == 2).count());
+            prop_assert_eq!(of(IpFamily::Ipv4) + of(IpFamily::Ipv6), sockets.len());
+        }
+    }
+}
