@@ -1,5 +1,8 @@
 //! What the tests share.
 
+pub mod netns;
+pub mod responder;
+
 use std::path::Path;
 use std::process::Command;
 
