@@ -62,7 +62,8 @@ fn key(name: &str, mut labels: Vec<String>) -> String {
     format!("{name}{{{}}}", labels.join(","))
 }
 
-/// The `name="value"` parts of a label set, still escaped.
+/// The `name="value"` parts of a label set, still escaped, without those of empty value: node_exporter fills up the
+/// label names of a family with them, and Prometheus takes them for absent.
 fn split(labels: &str) -> Vec<String> {
     let (mut parts, mut part, mut quoted, mut escaped) = (Vec::new(), String::new(), false, false);
     for c in labels.chars() {
@@ -76,6 +77,6 @@ fn split(labels: &str) -> Vec<String> {
         }
     }
     parts.push(part);
-    parts.retain(|part| !part.is_empty());
+    parts.retain(|part| !part.is_empty() && !part.ends_with("=\"\""));
     parts
 }
