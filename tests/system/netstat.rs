@@ -148,7 +148,7 @@ fn the_wait_count_is_that_of_the_pipeline() {
         let _held = settled(every_state());
         let pipeline = stdout("sh", &["-c", "netstat -an | grep -i wait | wc -l"]);
         let ours = wait_connections(&collect_now());
-        assert_eq!(ours, pipeline.trim().parse().unwrap());
+        assert_eq!(ours, pipeline.trim().parse::<f64>().unwrap());
         assert!(ours > 0.0);
     });
 }
