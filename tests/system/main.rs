@@ -13,6 +13,7 @@ mod examples;
 mod exposition;
 mod kill;
 mod netstat;
+mod ping;
 mod scripts;
 mod textfile;
 mod trust;

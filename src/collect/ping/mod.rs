@@ -528,3 +528,194 @@ fn labels(target: &Target, more: &[(&'static str, Cow<'static, str>)]) -> Labels
     labels.extend(target.labels.iter().cloned());
     labels
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::OnFailure;
+    use crate::config::yaml::decode;
+
+    fn load(text: &str, timeout: Duration, labels: Labels) -> Result<Box<dyn Collector>, Vec<String>> {
+        let header = Header {
+            module: "ping".into(),
+            interval: Duration::from_secs(60),
+            timeout,
+            max_age: Duration::from_secs(300),
+            on_failure: OnFailure::Drop,
+            enabled: true,
+            user: None,
+            labels,
+        };
+        let read = decode(text, |root, problems| {
+            let mut section = Section::open("ping", root, problems)?;
+            let collector = read(&mut section, &header);
+            section.finish();
+            collector
+        });
+        read.map_err(|problems| {
+            problems.iter().map(|p| format!("{}:{}: {} = {}", p.line, p.column, p.message, p.cure)).collect()
+        })
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        load(text, Duration::from_secs(10), Vec::new()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_may_be_written() {
+        for text in [
+            "targets: [127.0.0.1]",
+            "{count: 1, spacing: 1ms, timeout: 1ms, targets: [www.example.net]}",
+            "targets: [{host: '::1', family: ipv6, labels: {site: ams, rack: '7'}}, fe80::1%eth0]",
+            "targets: [{host: a.example, family: ipv4}, {host: a.example, family: ipv6}]",
+            // As long as can be: 4 x 2s + 1.95s + the reserve.
+            "{targets: [127.0.0.1], spacing: 2s, timeout: 1950ms}",
+        ] {
+            assert_eq!(problems(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_not() {
+        let many: String = (0..14_000).map(|n| format!("- 10.0.{}.{}\n", n / 250, n % 250 + 1)).collect();
+        let cases: &[(&str, &[&str])] = &[
+            ("{}", &["1:1: `ping` has no `targets` = write `targets:` and a line `- ADDRESS` for each"]),
+            ("targets: []", &["1:10: there is no target = "]),
+            ("targets: 127.0.0.1", &["1:10: this is text, where a list is expected"]),
+            (
+                "targets: [1.5, [a], {}]",
+                &[
+                    "1:11: this is a number, where a target is expected",
+                    "1:16: this is a list, where a target is expected",
+                    "1:21: `targets` has no `host`",
+                ],
+            ),
+            ("targets: [{host: a, fam: x}]", &["1:21: unknown key `fam` in `targets`"]),
+            ("targets: [{host: a, family: v4}]", &["1:29: `v4` is not a family = write ipv4, ipv6 or any"]),
+            (
+                "targets: [{host: 127.0.0.1, family: ipv6}]",
+                &["1:37: the host is an ipv4 address, so its family can't be ipv6 = remove `family`"],
+            ),
+            ("targets: [a, b, A.]", &["1:17: `A.` (any) stands here for the second time"]),
+            ("targets: [a, {host: a, family: ipv6}]", &["1:14: `a` (ipv6) stands here for the second time"]),
+            ("targets: [{host: '::1'}, '0::1']", &["1:26: `0::1` (ipv6) stands here for the second time"]),
+            (
+                "targets: [{host: a, labels: {__a: b, b-c: d, e: '', f: 1, le: g}}]",
+                &[
+                    "1:30: `__a` is not a label name",
+                    "1:38: `b-c` is not a label name",
+                    "1:49: an empty label is an absent one",
+                    "1:56: this is a number, where text is expected = put it in quotes",
+                    "1:59: `le` is what histograms",
+                ],
+            ),
+            (
+                "targets: [{host: a, labels: {address: b}}]",
+                &["1:11: module ping sets the label `address` itself"],
+            ),
+            ("{targets: [a], count: 0}", &["1:23: 0 is out of range = write a whole number from 1 to 1000"]),
+            ("{targets: [a], count: 1001}", &["1:23: 1001 is out of range"]),
+            ("{targets: [a], spacing: 100us}", &["1:25: probes are at least 1ms apart"]),
+            ("{targets: [a], timeout: 5}", &["1:25: a duration needs a unit"]),
+            (
+                "{targets: [127.0.0.1], timeout: 10s}",
+                &[
+                    "1:33: a run takes 4 x 200ms between probes + 10s timeout + 50ms reserve = 10s 850ms, but the \
+                 collector's timeout is 10s = lower count, spacing or timeout here, or raise the collector's `timeout`",
+                ],
+            ),
+            (
+                "{targets: [a], count: 100}",
+                &[
+                    "1:23: a run takes 99 x 200ms between probes + 1s timeout + 1s to resolve names + 50ms reserve = \
+                 21s 850ms",
+                ],
+            ),
+            (&format!("targets:\n{many}"), &["2:1: 14000 targets x 5 probes are more than 65536"]),
+        ];
+        for (text, expected) in cases {
+            let found = problems(text);
+            assert_eq!(found.len(), expected.len(), "{:.100}: {found:#?}", text);
+            for (found, expected) in found.iter().zip(*expected) {
+                assert!(found.starts_with(expected), "{:.100}:\n{found}\n{expected}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn durations_of_any_length_are_refused_not_overflown() {
+        let found = problems("{targets: [a], count: 1000, spacing: 500000000000y, timeout: 500000000000y}");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("but the collector's timeout is 10s"), "{found:?}");
+    }
+
+    #[test]
+    fn the_file_s_labels_and_the_module_s_do_not_meet() {
+        let labels = |name: &'static str| vec![(name.into(), "x".into())];
+        let text = "targets: [{host: a, labels: {site: b}}]";
+        let time = Duration::from_secs(10);
+        let found = load(text, time, labels("site")).unwrap_err();
+        assert!(
+            found[0].starts_with("1:11: the label `site` stands in `labels` of this file already"),
+            "{found:?}"
+        );
+        let found = load(text, time, labels("target")).unwrap_err();
+        assert!(found[0].contains("sets `target`, which module ping sets itself"), "{found:?}");
+    }
+
+    fn target(text: &str, wanted: target::Wanted) -> Target {
+        Target { text: text.into(), host: Host::Name(text.into()), wanted, labels: Vec::new() }
+    }
+
+    #[test]
+    fn the_first_address_of_the_wanted_family_is_taken() {
+        let found: Vec<SocketAddr> =
+            ["0.0.0.0:0", "[2001:db8::1]:0", "192.0.2.1:0"].map(|address| address.parse().unwrap()).into();
+        let choose = |wanted| choose(&found, &target("a", wanted)).map(|address| address.ip.to_string());
+        assert_eq!(choose(None), Ok("2001:db8::1".into()));
+        assert_eq!(choose(Some(Version::V4)), Ok("192.0.2.1".into()), "not the unspecified one");
+        let none = super::choose(&found[..1], &target("a", Some(Version::V4)));
+        assert_eq!(none, Err("it has no ipv4 address that can be pinged".into()));
+    }
+
+    #[test]
+    fn counters_are_kept_for_the_unresolved_and_forgotten_for_old_addresses() {
+        let [a, b] = ["a.example", "b/c"].map(|name| target(name, None));
+        let address = Address { ip: "192.0.2.1".parse().unwrap(), zone: 0 };
+        let mut previous = State::default();
+        for (host, address) in [
+            ("a.example", "192.0.2.1"),
+            ("a.example", "192.0.2.9"),
+            ("b/c", "192.0.2.2"),
+            ("gone", "192.0.2.3"),
+        ] {
+            previous.set(State::key(&["sent", host, address]), 100);
+        }
+        previous.set("nonsense", u64::MAX);
+        let resolved = [
+            Resolved { target: &a, address: Ok(address) },
+            Resolved { target: &b, address: Err("no".into()) },
+        ];
+        let mut tally = Tally::default();
+        (tally.sent, tally.received) = (5, 3);
+        let state = carry_on(&resolved, &[(&a, address, tally)], &previous);
+        let state: Vec<(&str, u64)> = state.iter().collect();
+        assert_eq!(
+            state,
+            [
+                ("duplicate/a.example/192.0.2.1", 0),
+                ("received/a.example/192.0.2.1", 3),
+                ("sent/a.example/192.0.2.1", 105),
+                ("sent/b%2Fc/192.0.2.2", 100),
+            ]
+        );
+    }
+
+    #[test]
+    fn notes_of_one_kind_are_few() {
+        let mut notes = Vec::new();
+        note(&mut notes, (0..1000).map(|n| n.to_string()).collect());
+        assert_eq!(notes.len(), MOST_NOTES + 1);
+        assert_eq!(notes.last().map(String::as_str), Some("and 990 more of these"));
+    }
+}

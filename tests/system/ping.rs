@@ -1,0 +1,330 @@
+//! Ping against the kernel's sockets, with a responder that answers as the case says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use promdrop::collect::stop::Stop;
+use promdrop::collect::{Collection, Collector, Failure, Run, State, ping};
+use promdrop::config::yaml::{Section, decode};
+use promdrop::config::{Header, OnFailure};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+
+use crate::support::need;
+use crate::support::netns::in_fresh;
+use crate::support::responder::{Change, Reply, Responder};
+
+/// The kinds of socket, and the group range that has them used.
+const DATAGRAM: &str = "0 2147483647";
+const RAW: &str = "1 0";
+
+fn allow(groups: &str) {
+    fs::write("/proc/sys/net/ipv4/ping_group_range", groups).unwrap();
+}
+
+fn collector(section: &str) -> Box<dyn Collector> {
+    let header = Header {
+        module: "ping".into(),
+        interval: Duration::from_secs(60),
+        timeout: Duration::from_secs(30),
+        max_age: Duration::from_secs(300),
+        on_failure: OnFailure::Drop,
+        enabled: true,
+        user: None,
+        labels: Vec::new(),
+    };
+    let read = decode(section, |root, problems| {
+        let mut section = Section::open("ping", root, problems)?;
+        let collector = (ping::MODULE.read)(&mut section, &header);
+        section.finish();
+        collector
+    });
+    read.unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+fn collect(collector: &dyn Collector, previous: &State) -> Result<Collection, Failure> {
+    let timeout = Duration::from_secs(30);
+    let stop = Stop::listen().unwrap();
+    collector.collect(&Run {
+        collector: "ping",
+        deadline: Instant::now() + timeout,
+        timeout,
+        previous,
+        stop: &stop,
+    })
+}
+
+fn run(section: &str) -> Collection {
+    collect(&*collector(section), &State::default()).unwrap()
+}
+
+/// The values of a family, by target.
+fn values(collection: &Collection, family: &str) -> BTreeMap<String, f64> {
+    let found = collection.families.iter().find(|f| f.name == family);
+    let samples = found.map(|f| f.samples.as_slice()).unwrap_or_default();
+    samples
+        .iter()
+        .map(|sample| {
+            let target = sample.labels.iter().find(|(name, _)| name == "target").unwrap();
+            (target.1.to_string(), sample.value)
+        })
+        .collect()
+}
+
+fn value(collection: &Collection, family: &str, target: &str) -> Option<f64> {
+    values(collection, family).get(target).copied()
+}
+
+const COUNT: u32 = 10;
+const SPACING: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Case number, what it is, replies to request n, probes received, duplicates received.
+type Case = (u8, &'static str, fn(IpAddr, u32) -> Vec<Reply>, u64, u64);
+
+/// An address of the same family that is the loopback's but no target.
+fn forged(target: IpAddr) -> IpAddr {
+    match target {
+        IpAddr::V4(_) => "127.0.8.8".parse().unwrap(),
+        IpAddr::V6(_) => "::1".parse().unwrap(),
+    }
+}
+
+const CASES: &[Case] = &[
+    (1, "no loss", |_, _| vec![Reply::GOOD], 10, 0),
+    (2, "all lost", |_, _| vec![], 0, 0),
+    (3, "every third lost", |_, n| if n % 3 == 0 { vec![] } else { vec![Reply::GOOD] }, 6, 0),
+    (4, "late", |_, _| vec![Reply::after(TIMEOUT + Duration::from_millis(100))], 0, 0),
+    (
+        5,
+        "every second late",
+        |_, n| vec![Reply::after(if n % 2 == 0 { TIMEOUT * 11 / 10 } else { SPACING })],
+        5,
+        0,
+    ),
+    (6, "duplicated", |_, _| vec![Reply::GOOD; 3], 10, 20),
+    // Answered by the next but one, so that even ones come after later odd ones.
+    (
+        7,
+        "reordered",
+        |_, n| vec![if n % 2 == 0 { Reply::after(SPACING * 5 / 2) } else { Reply::GOOD }],
+        10,
+        0,
+    ),
+    (8, "damaged payload", |_, _| vec![Reply::changed(Change::Payload)], 0, 0),
+    (9, "cut payload", |_, _| vec![Reply::changed(Change::Cut)], 0, 0),
+    (10, "forged id", |_, _| vec![Reply::changed(Change::Id)], 0, 0),
+    (11, "forged sequence", |_, _| vec![Reply::changed(Change::Sequence)], 0, 0),
+    (12, "forged source", |target, _| vec![Reply::changed(Change::Source(forged(target)))], 0, 0),
+    (
+        13,
+        "forged ones before the good one",
+        |target, _| {
+            let forged = [Change::Payload, Change::Id, Change::Source(forged(target))];
+            forged.into_iter().map(Reply::changed).chain([Reply::GOOD]).collect()
+        },
+        10,
+        0,
+    ),
+];
+
+/// A case's number from its target.
+fn case(target: IpAddr) -> &'static Case {
+    let number = match target {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    };
+    CASES.iter().find(|case| case.0 == number).unwrap()
+}
+
+fn exact(groups: &'static str) {
+    in_fresh(move || {
+        allow(groups);
+        // One route makes all of them local. With an address each, the kernel itself now and then drops the first
+        // packet to one that it has just got (Ip6OutNoRoutes).
+        let local = Command::new("ip").args(["route", "add", "local", "fd00::/64", "dev", "lo"]).status();
+        assert!(local.unwrap().success());
+        fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").unwrap();
+        let targets: String =
+            CASES.iter().map(|(number, ..)| format!("- 127.0.9.{number}\n- fd00::{number:x}\n")).collect();
+        let _responder = Responder::start(|target, n| case(target).2(target, n));
+        let found = run(&format!("count: {COUNT}\nspacing: 100ms\ntimeout: 1s\ntargets:\n{targets}"));
+        for (number, what, _, received, duplicates) in CASES {
+            for target in [format!("127.0.9.{number}"), format!("fd00::{number:x}")] {
+                let get = |family: &str| value(&found, family, &target);
+                let counts = [
+                    "ping_packets_sent_total",
+                    "ping_packets_received_total",
+                    "ping_packets_duplicate_total",
+                ];
+                let expected = [u64::from(COUNT), *received, *duplicates].map(|n| Some(n as f64));
+                assert_eq!(counts.map(get), expected, "{what}: {target}; {:?}", found.notes);
+                let loss = (f64::from(COUNT) - *received as f64) / f64::from(COUNT);
+                assert_eq!(get("ping_loss_ratio"), Some(loss), "{what}: {target}");
+                assert_eq!(get("ping_rtt_min_seconds").is_some(), *received > 0, "{what}: {target}");
+            }
+        }
+        assert!(found.notes.is_empty(), "{:?}", found.notes);
+    });
+}
+
+#[test]
+fn loss_is_exact_to_the_packet_on_datagram_sockets() {
+    exact(DATAGRAM);
+}
+
+#[test]
+fn loss_is_exact_to_the_packet_on_raw_sockets() {
+    exact(RAW);
+}
+
+#[test]
+fn a_known_delay_is_measured() {
+    in_fresh(|| {
+        allow(DATAGRAM);
+        let delay = |n: u32| Duration::from_millis(if n == 0 { 250 } else { 50 });
+        let _responder = Responder::start(move |_, n| vec![Reply::after(delay(n))]);
+        let found = run("{count: 4, spacing: 10ms, timeout: 10s, targets: [127.0.0.1, '::1']}");
+        for target in ["127.0.0.1", "::1"] {
+            let get = |family: &str| value(&found, family, target).unwrap();
+            let [min, mean, max, stddev] =
+                ["min", "mean", "max", "stddev"].map(|what| get(&format!("ping_rtt_{what}_seconds")));
+            // A busy machine makes it longer, but never shorter.
+            assert!((0.05..0.2).contains(&min), "{min}");
+            assert!((0.25..2.0).contains(&max), "{max}");
+            assert!((0.1..0.6).contains(&mean) && min < mean && mean < max, "{mean}");
+            assert!((0.04..1.0).contains(&stddev), "{stddev}");
+        }
+    });
+}
+
+#[test]
+fn ping_sees_the_same_loss() {
+    need("ping");
+    in_fresh(|| {
+        allow(DATAGRAM);
+        // The last probe has no duplicate: ping ends with the first reply to it.
+        let _responder = Responder::start(|_, n| match n {
+            1 | 5 => vec![],
+            7 => vec![Reply::GOOD],
+            _ => vec![Reply::GOOD; 2],
+        });
+        let found = run("{count: 8, spacing: 50ms, timeout: 500ms, targets: [127.0.0.2]}");
+        let output = Command::new("ping").args(["-c8", "-i0.05", "-W1", "127.0.0.3"]).output().unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let get = |what| value(&found, &format!("ping_packets_{what}_total"), "127.0.0.2").unwrap();
+        let summary = format!(
+            "{} packets transmitted, {} received, +{} duplicates, {}% packet loss",
+            get("sent"),
+            get("received"),
+            get("duplicate"),
+            value(&found, "ping_loss_ratio", "127.0.0.2").unwrap() * 100.0,
+        );
+        assert!(output.contains(&summary), "{summary}\n{output}");
+    });
+}
+
+#[test]
+fn two_runs_at_once_do_not_mix_up_their_replies() {
+    in_fresh(|| {
+        allow(RAW);
+        let section = "{count: 50, spacing: 5ms, targets: [127.0.0.1, '::1']}";
+        let runs: Vec<_> = (0..3).map(|_| thread::spawn(move || run(section))).collect();
+        for found in runs {
+            let found = found.join().unwrap();
+            for target in ["127.0.0.1", "::1"] {
+                let get = |what| value(&found, &format!("ping_packets_{what}_total"), target);
+                assert_eq!([get("received"), get("duplicate")], [Some(50.0), Some(0.0)], "{target}");
+            }
+        }
+    });
+}
+
+#[test]
+fn all_answered_is_the_end_and_a_thousand_targets_are_no_loss() {
+    in_fresh(|| {
+        allow(DATAGRAM);
+        let targets: String = (0..1000).map(|n| format!("- 127.1.{}.{}\n", n / 250, n % 250 + 1)).collect();
+        let begin = Instant::now();
+        let found = run(&format!("count: 5\nspacing: 1ms\ntimeout: 20s\ntargets:\n{targets}"));
+        assert_eq!(values(&found, "ping_loss_ratio").len(), 1000);
+        assert!(values(&found, "ping_loss_ratio").values().all(|loss| *loss == 0.0));
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    });
+}
+
+#[test]
+fn counters_carry_on_and_names_that_do_not_resolve_are_told_apart() {
+    in_fresh(|| {
+        allow(DATAGRAM);
+        let section = "count: 2\nspacing: 1ms\ntargets:\n- {host: localhost, family: ipv4, labels: {site: here}}\n\
+                       - does-not-exist.invalid\n- fe80::1%no-such-dev\n";
+        let collector = collector(section);
+        let first = collect(&*collector, &State::default()).unwrap();
+        let second = collect(&*collector, &first.state).unwrap();
+        assert_eq!(values(&second, "ping_packets_received_total"), [("localhost".to_owned(), 4.0)].into());
+        let resolved = values(&second, "ping_target_resolved");
+        assert_eq!(
+            resolved,
+            [("localhost", 1.0), ("does-not-exist.invalid", 0.0), ("fe80::1%no-such-dev", 0.0)]
+                .map(|(target, value)| (target.to_owned(), value))
+                .into()
+        );
+        assert!(
+            second.notes.iter().any(|note| note.starts_with("does-not-exist.invalid: ")),
+            "{:?}",
+            second.notes
+        );
+        assert!(second.notes.iter().any(|note| note.contains("interface no-such-dev")), "{:?}", second.notes);
+        let sent = second.families.iter().find(|f| f.name == "ping_packets_sent_total").unwrap();
+        let labels =
+            [("target", "localhost"), ("address", "127.0.0.1"), ("family", "ipv4"), ("site", "here")];
+        assert_eq!(sent.samples[0].labels, labels.map(|(name, value)| (name.into(), value.into())));
+    });
+}
+
+#[test]
+fn no_way_to_a_target_is_loss_of_that_target_only() {
+    in_fresh(|| {
+        allow(DATAGRAM);
+        // The namespace has no route but to itself.
+        let found = run("{count: 3, spacing: 1ms, targets: [192.0.2.1, 127.0.0.1, '2001:db8::1']}");
+        let lost = [("127.0.0.1", 0.0), ("192.0.2.1", 1.0), ("2001:db8::1", 1.0)];
+        assert_eq!(values(&found, "ping_loss_ratio"), lost.map(|(t, v)| (t.to_owned(), v)).into());
+        assert!(
+            found
+                .notes
+                .contains(&"192.0.2.1: 3 of 3 probes could not be sent: Network is unreachable".into())
+        );
+    });
+}
+
+fn without_capabilities<T>(body: impl FnOnce() -> T) -> T {
+    // Of this thread only; it ends with the test.
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).unwrap();
+    body()
+}
+
+#[test]
+fn without_any_privilege_the_error_names_both_cures() {
+    in_fresh(|| {
+        allow(RAW);
+        let collector = collector("{targets: [127.0.0.1]}");
+        let failure = without_capabilities(|| collect(&*collector, &State::default())).unwrap_err();
+        assert!(failure.message.contains("sysctl net.ipv4.ping_group_range"), "{}", failure.message);
+        assert!(failure.message.contains("CAP_NET_RAW"), "{}", failure.message);
+    });
+}
+
+#[test]
+fn the_group_range_is_privilege_enough() {
+    in_fresh(|| {
+        allow(DATAGRAM);
+        let found = without_capabilities(|| run("{count: 2, spacing: 1ms, targets: [127.0.0.1, '::1']}"));
+        assert_eq!(values(&found, "ping_loss_ratio").into_values().collect::<Vec<_>>(), [0.0, 0.0]);
+    });
+}
