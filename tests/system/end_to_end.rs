@@ -4,21 +4,41 @@
 //! Sockets, netstat and promdrop live in a network namespace of their own, the servers outside, so that no scrape adds
 //! a socket; only the textfile directory is common to both.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use super::netstat::netstat;
 use crate::support::exporter::Exporter;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::prometheus::Prometheus;
+use crate::support::responder::{Reply, Responder};
 use crate::support::series::Series;
+use crate::support::tcp::every_state;
 use crate::support::{need, wait_for};
 
 /// How long Prometheus, which scrapes every second, may take to notice something.
 const NOTICES: Duration = Duration::from_secs(30);
+
+/// Every state is served, those that no socket is in as 0.
+const STATES: [&str; 11] = [
+    "established",
+    "syn_sent",
+    "syn_recv",
+    "fin_wait1",
+    "fin_wait2",
+    "time_wait",
+    "close",
+    "close_wait",
+    "last_ack",
+    "listen",
+    "closing",
+];
+
+/// What the responder does to 4 requests for each address: how many it drops, and how late it answers the others.
+const PINGED: [(&str, u32, Duration); 2] =
+    [("127.0.0.1", 1, Duration::from_millis(30)), ("::1", 2, Duration::from_millis(150))];
 
 #[test]
 fn node_exporter_1_5_0_serves_the_kernels_numbers() {
@@ -33,34 +53,49 @@ fn node_exporter_1_9_0_serves_the_kernels_numbers() {
 fn serves_the_kernels_numbers(version: &str) {
     let host = Host::new();
     host.collector("netstat", "module: netstat\ninterval: 15s\n")
-        .collector("ping", "module: ping\nping: {count: 3, spacing: 10ms, targets: [127.0.0.1, '::1']}\n")
+        .collector("ping", "module: ping\nping: {count: 4, spacing: 10ms, targets: [127.0.0.1, '::1']}\n")
         .collector(
             "script",
             "module: command\n\
              command: {shell: 'netstat -an | grep -i wait | wc -l', output: {format: value, name: script_waits}}\n",
         );
-    let (host, waits) = in_fresh(move || {
-        let _sockets = Sockets::build();
+    let (host, built, waits) = in_fresh(move || {
+        let held = every_state();
+        let _responder = Responder::start(|target, number| {
+            let (_, lost, delay) =
+                *PINGED.iter().find(|(address, ..)| target.to_string() == *address).unwrap();
+            if number < lost { Vec::new() } else { vec![Reply::after(delay)] }
+        });
+        wait_for(Duration::from_secs(10), "netstat sees what was built", || {
+            let seen = netstat();
+            if seen == held.expected { Ok(()) } else { Err((seen, held.expected.clone())) }
+        });
         let waits = seed_line();
         host.run_well(&["netstat", "ping", "script"]);
-        (host, waits)
+        (host, held.expected, waits)
     });
 
     let exporter = Exporter::start(version, &host.textfile_dir());
     let served = exporter.scrape();
-    for (family, state, count) in BUILT {
-        let labels = [("family", family), ("state", state)];
-        let count = f64::from(count);
-        assert_eq!(served.value("netstat_tcp_connections", &labels), count, "{family} {state}");
+    for family in ["ipv4", "ipv6"] {
+        for state in STATES {
+            let count = built.get(&(family.to_owned(), state.to_owned())).copied().unwrap_or(0);
+            let shown = served.value("netstat_tcp_connections", &[("family", family), ("state", state)]);
+            assert_eq!(shown, f64::from(count), "{family} {state}");
+        }
     }
     assert_eq!(served.value("count_netstat_wait_connections", &[]), waits);
     assert_eq!(served.value("script_waits", &[]), waits);
-    for (address, family) in [("127.0.0.1", "ipv4"), ("::1", "ipv6")] {
-        // The kernel answers here. RESPONDER: ask `Responder::start` for known loss and delay instead and compare.
-        let labels = [("target", address), ("address", address), ("family", family)];
-        assert_eq!(served.value("ping_packets_sent_total", &labels), 3.0);
-        assert_eq!(served.value("ping_packets_received_total", &labels), 3.0);
-        assert_eq!(served.value("ping_loss_ratio", &labels), 0.0);
+    for (address, lost, delay) in PINGED {
+        let family = if address.contains(':') { "ipv6" } else { "ipv4" };
+        let ping =
+            |name| served.value(name, &[("target", address), ("address", address), ("family", family)]);
+        assert_eq!(ping("ping_packets_sent_total"), 4.0);
+        assert_eq!(ping("ping_packets_received_total"), f64::from(4 - lost));
+        assert_eq!(ping("ping_loss_ratio"), f64::from(lost) / 4.0);
+        // Later than it should be, a responder may be on a busy machine; sooner, never.
+        let late = ping("ping_rtt_min_seconds") - delay.as_secs_f64();
+        assert!((0.0..0.1).contains(&late), "{address}: {late} s more than the delay");
     }
     for stem in ["netstat", "ping", "script"] {
         assert_serves_all_of(&served, &host, stem);
@@ -110,102 +145,4 @@ fn seed_line() -> f64 {
     need("netstat");
     let output = Command::new("sh").args(["-c", "netstat -an | grep -i wait | wc -l"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-}
-
-/// What [`Sockets::build`] makes: family, state, how many. No two states of a family are alike, but for zeros.
-const BUILT: [(&str, &str, u32); 22] = [
-    ("ipv4", "established", 6),
-    ("ipv4", "syn_sent", 0),
-    ("ipv4", "syn_recv", 0),
-    ("ipv4", "fin_wait1", 0),
-    ("ipv4", "fin_wait2", 5),
-    ("ipv4", "time_wait", 4),
-    ("ipv4", "close", 0),
-    ("ipv4", "close_wait", 2),
-    ("ipv4", "last_ack", 0),
-    ("ipv4", "listen", 1),
-    ("ipv4", "closing", 0),
-    ("ipv6", "established", 8),
-    ("ipv6", "syn_sent", 0),
-    ("ipv6", "syn_recv", 0),
-    ("ipv6", "fin_wait1", 0),
-    ("ipv6", "fin_wait2", 1),
-    ("ipv6", "time_wait", 7),
-    ("ipv6", "close", 0),
-    ("ipv6", "close_wait", 4),
-    ("ipv6", "last_ack", 0),
-    ("ipv6", "listen", 2),
-    ("ipv6", "closing", 0),
-];
-
-/// Sockets held in known states.
-#[derive(Default)]
-struct Sockets {
-    listeners: Vec<TcpListener>,
-    streams: Vec<TcpStream>,
-}
-
-impl Sockets {
-    /// Builds them, and returns once netstat sees them all.
-    fn build() -> Self {
-        need("netstat");
-        let mut sockets = Self::default();
-        sockets.connect(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into(), [3, 2, 4]);
-        sockets.connect(Ipv6Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), [4, 1, 7]);
-        // From IPv4 to a socket of both families: its end counts as IPv6.
-        sockets.connect(Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into(), [0, 3, 0]);
-        wait_for(Duration::from_secs(10), "netstat sees what was built", || {
-            let (seen, built) = (netstat(), built());
-            if seen == built { Ok(()) } else { Err((seen, built)) }
-        });
-        sockets
-    }
-
-    /// Listens on `listen` and connects to `to`: connections that stay, that are half closed, that are closed.
-    fn connect(&mut self, listen: IpAddr, to: IpAddr, [established, half_closed, closed]: [usize; 3]) {
-        let listener = TcpListener::bind((listen, 0)).unwrap();
-        let address = (to, listener.local_addr().unwrap().port());
-        let pair = || {
-            let client = TcpStream::connect(address).unwrap();
-            (client, listener.accept().unwrap().0)
-        };
-        for _ in 0..established {
-            self.streams.extend(<[TcpStream; 2]>::from(pair()));
-        }
-        for _ in 0..half_closed {
-            let (client, server) = pair();
-            // FIN_WAIT2, and CLOSE_WAIT for as long as the server doesn't close.
-            client.shutdown(Shutdown::Write).unwrap();
-            self.streams.extend([client, server]);
-        }
-        for _ in 0..closed {
-            let (client, server) = pair();
-            // TIME_WAIT stays with the end that closes first.
-            drop(client);
-            drop(server);
-        }
-        self.listeners.push(listener);
-    }
-}
-
-/// What was built, as [`netstat`] counts.
-fn built() -> BTreeMap<(String, String), u32> {
-    let made = BUILT.iter().filter(|(_, _, count)| *count > 0);
-    made.map(|(family, state, count)| ((String::from(*family), String::from(*state)), *count)).collect()
-}
-
-/// `netstat -ant` counted by family and state.
-fn netstat() -> BTreeMap<(String, String), u32> {
-    let output = Command::new("netstat").arg("-ant").output().unwrap();
-    let mut counts = BTreeMap::new();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let family = match words.first() {
-            Some(&"tcp") => "ipv4",
-            Some(&"tcp6") => "ipv6",
-            _ => continue,
-        };
-        *counts.entry((family.to_owned(), words[5].to_lowercase())).or_default() += 1;
-    }
-    counts
 }

@@ -68,7 +68,8 @@ fn stdout(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn netstat() -> Counted {
+/// What `netstat -an` shows of TCP, in the words of promdrop's labels.
+pub fn netstat() -> Counted {
     let mut counted = Counted::new();
     for line in stdout("netstat", &["-an"]).lines() {
         let columns: Vec<&str> = line.split_whitespace().collect();
