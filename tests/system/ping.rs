@@ -7,6 +7,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use promdrop::collect::ping::packet::{self, Version};
+use promdrop::collect::ping::session::Address;
+use promdrop::collect::ping::socket::{Send, Socket};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::{Collection, Collector, Failure, Run, State, ping};
 use promdrop::config::yaml::{Section, decode};
@@ -327,4 +330,55 @@ fn the_group_range_is_privilege_enough() {
         let found = without_capabilities(|| run("{count: 2, spacing: 1ms, targets: [127.0.0.1, '::1']}"));
         assert_eq!(values(&found, "ping_loss_ratio").into_values().collect::<Vec<_>>(), [0.0, 0.0]);
     });
+}
+
+#[test]
+fn neighbours_that_are_not_there_hold_up_no_one() {
+    in_fresh(|| {
+        allow(DATAGRAM);
+        for arguments in ["link add here type veth peer name there", "link set here up", "link set there up"]
+        {
+            assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success());
+        }
+        let added = Command::new("ip").args(["addr", "add", "10.0.0.1/16", "dev", "here"]).status();
+        assert!(added.unwrap().success());
+        // Probes to them fill the send buffer, which an unprivileged program can't enlarge at will.
+        let dead: String = (0..1500).map(|n| format!("- 10.0.{}.{}\n", n / 250 + 1, n % 250 + 1)).collect();
+        let section = format!("count: 3\nspacing: 50ms\ntargets:\n{dead}- 127.0.0.1\n- ::1\n");
+        let found = without_capabilities(|| run(&section));
+        for alive in ["127.0.0.1", "::1"] {
+            assert_eq!(value(&found, "ping_loss_ratio", alive), Some(0.0), "{alive}: {:?}", found.notes);
+        }
+        let mut lost = values(&found, "ping_loss_ratio");
+        lost.retain(|target, _| target.starts_with("10."));
+        assert!(!lost.is_empty() && lost.values().all(|loss| *loss == 1.0), "{:?}", found.notes);
+    });
+}
+
+#[test]
+fn replies_that_found_no_room_are_known_to_the_packet() {
+    for groups in [DATAGRAM, RAW] {
+        in_fresh(move || no_room(groups));
+    }
+}
+
+fn no_room(groups: &str) {
+    allow(groups);
+    let mut socket = Socket::open(Version::V4, 0, 0).unwrap();
+    let target = Address { ip: "127.0.0.1".parse().unwrap(), zone: 0 };
+    let payload = packet::payload(1);
+    // The kernel answers within the send, and nobody reads.
+    let sent = 10_000;
+    for number in 0..sent {
+        assert_eq!(socket.send(target, number, &payload), Send::Sent);
+    }
+    let (mut seen, mut all) = (0, false);
+    while !all {
+        all = socket.receive(1, |_, _, stamp| assert!(stamp.is_some())).unwrap();
+        seen += u64::from(!all);
+    }
+    assert!(seen > 0 && seen < u64::from(sent), "{seen}");
+    // A raw socket on the loopback sees the requests too.
+    let packets = u64::from(sent) * if groups == RAW { 2 } else { 1 };
+    assert_eq!(socket.dropped() + seen, packets);
 }

@@ -253,6 +253,10 @@ impl Collector for Ping {
         let addresses = probed.iter().map(|(_, address)| *address).collect();
         let mut session = Session::new(addresses, self.plan, keys, Instant::now(), deadline);
         let refusals = exchange(&mut session, &mut sockets, run)?;
+        if !probed.is_empty() && session.tallies().iter().all(|tally| tally.sent == 0) {
+            let message = "no probe was sent: this host had no time or no room for any";
+            return Err(Failure::new(Outcome::Timeout, message));
+        }
         let mut collection = Collection::default();
         let unresolved = resolved.iter().filter_map(|r| {
             let why = r.address.as_ref().err()?;
@@ -260,7 +264,7 @@ impl Collector for Ping {
         });
         note(&mut collection.notes, unresolved.collect());
         for (error, targets) in &missing {
-            collection.notes.push(format!("{targets} targets have no numbers: {error}"));
+            collection.notes.push(format!("targets without numbers: {targets}: {error}"));
         }
         let refused = probed.iter().zip(session.tallies()).filter(|(_, tally)| tally.refused > 0);
         let refused = refused.map(|((target, address), tally)| {
@@ -274,7 +278,8 @@ impl Collector for Ping {
                 session.unsent()
             ));
         }
-        let dropped: u64 = sockets.iter().map(|socket| u64::from(socket.dropped())).sum();
+        let lost = session.tallies().iter().any(|tally| tally.received < tally.sent);
+        let dropped: u64 = if lost { sockets.iter().map(Socket::dropped).sum() } else { 0 };
         if dropped > 0 {
             collection.notes.push(format!(
                 "{dropped} received packets found no room and may show as loss: raise sysctl net.core.rmem_max"

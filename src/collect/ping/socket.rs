@@ -4,6 +4,7 @@
 //! rules IPv6 too) holds one of our groups. The kernel gives it an identifier of its own and only the replies to it.
 //! A raw socket (raw(7)) needs CAP_NET_RAW and sees every ICMP message of the host.
 
+use std::fs;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -14,6 +15,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
     SockaddrStorage, recvmsg, sendto, setsockopt, socket, sockopt,
 };
+use nix::sys::stat::fstat;
 use nix::sys::time::TimeSpec;
 
 use super::packet::{self, Echo, PAYLOAD, Version};
@@ -62,7 +64,6 @@ pub struct Socket {
     /// The identifier that replies must bear; `None` on a datagram socket, where the kernel sees to it.
     id: Option<u16>,
     control: Vec<u8>,
-    dropped: u32,
 }
 
 /// Why there is no socket: the errors of the datagram and of the raw attempt.
@@ -106,8 +107,8 @@ impl Socket {
             },
         };
         let (fd, id) = opened.map_err(|error| NoSocket { version, datagram: error, raw: error })?;
-        let control = nix::cmsg_space!(TimeSpec, u32);
-        Ok(Self { fd, version, id, control, dropped: 0 })
+        let control = nix::cmsg_space!(TimeSpec);
+        Ok(Self { fd, version, id, control })
     }
 
     /// Sends probe `number` to `target`.
@@ -158,14 +159,10 @@ impl Socket {
                     Err(Errno::EINTR) => continue,
                     Err(error) => return Err(error),
                 };
-                let mut stamp = None;
-                for message in received.cmsgs().into_iter().flatten() {
-                    match message {
-                        ControlMessageOwned::ScmTimestampns(at) => stamp = Some(Duration::from(at)),
-                        ControlMessageOwned::RxqOvfl(dropped) => self.dropped = dropped,
-                        _ => {}
-                    }
-                }
+                let stamp = received.cmsgs().into_iter().flatten().find_map(|message| match message {
+                    ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
+                    _ => None,
+                });
                 (received.bytes, received.address.as_ref().and_then(address), stamp)
             };
             let Some(packet) = bytes.get(..length) else { continue };
@@ -189,10 +186,28 @@ impl Socket {
         self.version
     }
 
-    /// Packets that found no room in the receive buffer, as far as the kernel has told.
-    pub fn dropped(&self) -> u32 {
-        self.dropped
+    /// Packets that found no room in the receive buffer, from the kernel's table of such sockets; 0 where that can't
+    /// be read. (SO_RXQ_OVFL would tell it too, but not on datagram sockets.)
+    pub fn dropped(&self) -> u64 {
+        let table = match (self.version, self.id) {
+            (Version::V4, None) => "icmp",
+            (Version::V6, None) => "icmp6",
+            (Version::V4, Some(_)) => "raw",
+            (Version::V6, Some(_)) => "raw6",
+        };
+        let read = |inode| {
+            fs::read_to_string(format!("/proc/thread-self/net/{table}")).map(|text| drops(&text, inode))
+        };
+        fstat(&self.fd).ok().and_then(|stat| read(stat.st_ino).ok().flatten()).unwrap_or(0)
     }
+}
+
+/// The drops of the socket `inode` in a table of /proc/net: its tenth column is the inode, the last the drops
+/// (net/ipv4/ping.c, ping_v4_format_sock; net/ipv4/raw.c, raw_sock_seq_show).
+fn drops(table: &str, inode: u64) -> Option<u64> {
+    let inode = inode.to_string();
+    let line = table.lines().find(|line| line.split_ascii_whitespace().nth(9) == Some(&inode))?;
+    line.split_ascii_whitespace().last()?.parse().ok()
 }
 
 impl AsFd for Socket {
@@ -211,7 +226,6 @@ fn open(version: Version, kind: SockType) -> nix::Result<OwnedFd> {
 
 fn prepare(fd: &OwnedFd, replies: usize) -> nix::Result<()> {
     setsockopt(fd, sockopt::ReceiveTimestampns, &true)?;
-    setsockopt(fd, sockopt::RxqOvfl, &1)?;
     let room = replies.saturating_mul(PACKET_ROOM).clamp(1 << 20, MOST_ROOM);
     // Past the sysctls' limits with CAP_NET_ADMIN only; without it, as far as they let. Probes to neighbours that are
     // not there wait in the send buffer for seconds, and must not hold up the rest.
@@ -229,4 +243,33 @@ fn address(from: &SockaddrStorage) -> Option<Address> {
         return Some(Address { ip: IpAddr::V4(from.ip()), zone: 0 });
     }
     from.as_sockaddr_in6().map(|from| Address { ip: IpAddr::V6(from.ip()), zone: from.scope_id() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_those_of_the_socket() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode \
+                     ref pointer drops\n\
+                     1: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 748580 2 \
+                     00000000ad6c1e38 7\n\
+                     2: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 748581 2 \
+                     00000000ad6c1e38 8\n";
+        assert_eq!(drops(table, 748_581), Some(8));
+        assert_eq!(drops(table, 7), None);
+        assert_eq!(drops("", 7), None);
+        assert_eq!(drops("1 2 3 4 5 6 7 8 9 7", 7), Some(7));
+    }
+
+    #[test]
+    fn the_message_tells_what_is_missing() {
+        let show = |datagram, raw| NoSocket { version: Version::V6, datagram, raw }.to_string();
+        let privilege = show(Errno::EACCES, Errno::EPERM);
+        assert!(privilege.contains("sysctl net.ipv4.ping_group_range=") && privilege.contains("CAP_NET_RAW"));
+        assert_eq!(show(Errno::EAFNOSUPPORT, Errno::EAFNOSUPPORT), "this host has no ipv6");
+        let other = show(Errno::EPROTONOSUPPORT, Errno::EMFILE);
+        assert_eq!(other, "no ipv6 ICMP socket: datagram: Protocol not supported, raw: Too many open files");
+    }
 }
