@@ -136,7 +136,9 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, if it is there.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.find(key)
     }
 
@@ -148,11 +150,17 @@ impl<'a> Section<'a> {
 
     /// As [`optional`](Self::optional), but a missing key is a problem; `cure` says how to write it.
     pub fn required<T: Field>(&mut self, key: &'static str, cure: &str) -> Option<T> {
+        let node = self.required_node(key, cure)?;
+        T::read(node, self.problems)
+    }
+
+    /// As [`node`](Self::node), but a missing key is a problem; `cure` says how to write it.
+    pub fn required_node(&mut self, key: &'static str, cure: &str) -> Option<&'a Node> {
         let found = self.node(key);
         if found.is_none() {
             self.problems.report(self.node, Wrong::new(format!("`{}` has no `{key}`", self.name), cure));
         }
-        T::read(found?, self.problems)
+        found
     }
 
     /// Whether `key` is there.

@@ -1,10 +1,13 @@
 //! The manual pages and the program say the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
+use promdrop::cli::Cli;
+use promdrop::collect::MODULES;
 use promdrop::config::load::load_file;
 use promdrop::config::{Header, OnFailure};
 
@@ -29,12 +32,79 @@ fn header(text: &str) -> Header {
 }
 
 #[test]
-fn the_page_is_clean_mdoc() {
+fn the_pages_are_clean_mdoc() {
     need("mandoc");
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.yaml.5");
-    let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(page).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&lint.stdout), "");
-    assert!(lint.status.success(), "{lint:?}");
+    for page in ["man/promdrop.yaml.5", "man/promdrop.8"] {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(page).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&lint.stdout), "");
+        assert!(lint.status.success(), "{lint:?}");
+    }
+}
+
+/// What a program says it knows where it meets `yaml`, which has a key that it doesn't.
+fn known(yaml: &str) -> BTreeSet<String> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x"), yaml).unwrap();
+    let check = promdrop().current_dir(dir.path()).args(["check", "x"]).output().unwrap();
+    let stderr = String::from_utf8(check.stderr).unwrap();
+    match stderr.split_once("known here: ") {
+        Some((_, keys)) => keys.lines().next().unwrap().split(", ").map(str::to_owned).collect(),
+        None => {
+            assert!(stderr.contains("takes no keys"), "{stderr}");
+            BTreeSet::new()
+        }
+    }
+}
+
+/// A module without its section in the manual, or with other keys there, is not finished.
+#[test]
+fn the_page_has_the_keys_of_every_module() {
+    let page = page();
+    for module in MODULES.iter().map(|module| module.name) {
+        let section = page.split(".Ss ").find(|text| text.starts_with(&format!("{module}\n")));
+        let section = section.unwrap_or_else(|| panic!("promdrop.yaml(5) has no section {module}"));
+        let section = section.split("\n.Sh ").next().unwrap();
+        let documented: BTreeSet<String> =
+            section.split(".It Ic ").skip(1).map(|item| item.split(' ').next().unwrap().to_owned()).collect();
+        let mut keys = known(&format!("module: {module}\n{module}: {{zzzzzzzzzz: 1}}\n"));
+        // The keys of the maps below.
+        match module {
+            "ping" => keys.extend(known("module: ping\nping: {targets: [{host: a, zzzzzzzzzz: 1}]}\n")),
+            "command" => keys.extend(known(
+                "module: command\ncommand: {argv: [a], output: {format: value, name: a, zzzzzzzzzz: 1}}\n",
+            )),
+            _ => {}
+        }
+        assert_eq!(documented, keys, "{module}");
+    }
+}
+
+#[test]
+fn the_page_has_the_options_and_commands_of_the_program() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8")).unwrap();
+    let command = Cli::command();
+    let mut options = BTreeSet::from(["help".to_owned(), "version".to_owned()]);
+    let mut words = BTreeSet::new();
+    for part in std::iter::once(&command).chain(command.get_subcommands()) {
+        options.extend(part.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
+    }
+    words.extend(command.get_subcommands().map(|part| part.get_name().to_owned()));
+    let plain = page.replace("\\-", "-");
+    let documented: BTreeSet<String> = plain
+        .lines()
+        .filter(|line| line.starts_with(".It Fl "))
+        .filter_map(|line| line.split("Fl -").last()?.split(' ').next().map(str::to_owned))
+        .collect();
+    assert_eq!(documented, options);
+    let commands: BTreeSet<String> = plain
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Cm ")?.split(' ').next().map(str::to_owned))
+        .collect();
+    assert_eq!(commands, words);
+    for place in ["/var/lib/prometheus/node-exporter", "/etc/promdrop/collectors.d"] {
+        assert!(plain.contains(&format!("Default:\n.Pa {place} .")), "{place}");
+    }
 }
 
 /// The program lists its keys when it meets one that it doesn't know.

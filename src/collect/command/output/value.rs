@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Reader, Unreadable};
-use crate::config::yaml::{Field, Node, Problems, Section, Value as Yaml, Wrong, check_keys, read_text};
+use crate::config::fields::{read_labels, read_metric_name};
+use crate::config::yaml::{Field, Node, Problems, Section, Wrong, read_text};
 use crate::diagnostic::printable;
 use crate::exposition::{Family, Kind, Labels, Sample};
 
@@ -19,11 +20,12 @@ struct Value {
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
-    let name = section.required::<MetricName>("name", "write `name: ` and what the number shall be called");
+    let name = section.required_node("name", "write `name: ` and what the number shall be called");
+    let name = name.and_then(|node| read_metric_name(node, section.problems()));
     let kind = section.optional::<ValueKind>("type").map_or(Kind::Gauge, |kind| kind.0);
     let help = section.optional::<Help>("help").map(|help| help.0);
-    let labels = section.optional::<LabelSet>("labels").map(|labels| labels.0).unwrap_or_default();
-    Some(Box::new(Value { name: name?.0, kind, help, labels }))
+    let labels = section.node("labels").and_then(|node| read_labels(node, section.problems()));
+    Some(Box::new(Value { name: name?, kind, help, labels: labels.unwrap_or_default() }))
 }
 
 impl Reader for Value {
@@ -69,20 +71,6 @@ fn quoted(output: &[u8]) -> String {
     format!("\"{}\"{more}", printable(&start))
 }
 
-struct MetricName(String);
-
-impl Field for MetricName {
-    fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        read_text(node, problems, |text| {
-            if is_name(text, |b| b == b':') {
-                return Ok(Self(text.to_owned()));
-            }
-            let message = format!("`{text}` is not a metric name");
-            Err(Wrong::new(message, "use letters, digits, `_` and `:`, no digit first"))
-        })
-    }
-}
-
 struct ValueKind(Kind);
 
 impl Field for ValueKind {
@@ -109,40 +97,6 @@ impl Field for Help {
             Ok(Self(text.to_owned()))
         })
     }
-}
-
-struct LabelSet(Labels);
-
-impl Field for LabelSet {
-    fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let Yaml::Map(entries) = &node.value else {
-            let message = format!("this is {}, where a map of labels is expected", node.value.kind());
-            problems
-                .report(node, Wrong::new(message, "write `{name: value}`, or a line `name: value` for each"));
-            return None;
-        };
-        check_keys(entries, problems);
-        let mut labels = Labels::new();
-        for (key, value) in entries {
-            let Yaml::Text(name) = &key.value else { continue };
-            if !is_name(name, |_| false) || name.starts_with("__") {
-                let cure = "use letters, digits and `_`, no digit first, not two `_` first";
-                problems.report(key, Wrong::new(format!("`{name}` is not a label name"), cure));
-            }
-            let value = read_text(value, problems, |text| match text {
-                "" => Err(Wrong::new("an empty label is no label", "remove it, or give it a value")),
-                text => Ok(text.to_owned()),
-            });
-            labels.extend(value.map(|value| (Cow::Owned(name.clone()), Cow::Owned(value))));
-        }
-        Some(Self(labels))
-    }
-}
-
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, and the bytes of `also` anywhere.
-fn is_name(text: &str, also: impl Fn(u8) -> bool) -> bool {
-    let fits = |b: u8| b.is_ascii_alphabetic() || b == b'_' || also(b);
-    text.bytes().next().is_some_and(&fits) && text.bytes().all(|b| fits(b) || b.is_ascii_digit())
 }
 
 #[cfg(test)]
