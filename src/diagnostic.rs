@@ -27,6 +27,17 @@ pub fn show<'a>(path: &'a str, text: &'a str, problem: &'a Problem) -> impl fmt:
     Shown { path, text, problem }
 }
 
+/// Writes each of `problems`, a line break between two: what a type that has them displays.
+pub fn show_all(out: &mut fmt::Formatter<'_>, path: &str, text: &str, problems: &[Problem]) -> fmt::Result {
+    for (i, problem) in problems.iter().enumerate() {
+        if i > 0 {
+            writeln!(out)?;
+        }
+        write!(out, "{}", show(path, text, problem))?;
+    }
+    Ok(())
+}
+
 struct Shown<'a> {
     path: &'a str,
     text: &'a str,

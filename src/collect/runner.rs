@@ -56,8 +56,8 @@ impl Runner<'_> {
     /// The slot that `stem` has to serve at `now`, `None` where it was served.
     pub fn due(&self, stem: &Stem, interval: Duration, now: u64) -> Option<u64> {
         // A file that can't be ours counts as never run: the run itself says what is wrong with it.
-        let before = self.directory.previous(&textfile::collector_file(stem.as_str())).ok().flatten();
-        schedule::due(now, interval, before.and_then(|before| before.header.slot))
+        let header = self.directory.header(&textfile::collector_file(stem.as_str())).ok().flatten();
+        schedule::due(now, interval, header.and_then(|header| header.slot))
     }
 
     /// As [`due`](Self::due), for a definition that can't be loaded and so can't say its interval.

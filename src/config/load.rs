@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use super::fields::Stem;
 use super::yaml::{self, Section, Wrong};
 use super::{Definition, Header, header, trust};
-use crate::diagnostic::{Problem, show};
+use crate::diagnostic::{Problem, show, show_all};
 
 /// Bytes of the largest file that is read.
 const MAX_SIZE: u64 = 1 << 20;
@@ -42,14 +42,7 @@ pub struct Failed {
 
 impl fmt::Display for Failed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.to_string_lossy();
-        for (i, problem) in self.problems.iter().enumerate() {
-            if i > 0 {
-                writeln!(out)?;
-            }
-            write!(out, "{}", show(&path, &self.text, problem))?;
-        }
-        Ok(())
+        show_all(out, &self.path.to_string_lossy(), &self.text, &self.problems)
     }
 }
 

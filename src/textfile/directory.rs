@@ -113,6 +113,15 @@ impl Directory {
         Ok(Some(Published { header, families: exposition::read(&text).ok() }))
     }
 
+    /// As [`previous`](Self::previous), the header only: all that is needed to know what is due.
+    ///
+    /// # Errors
+    /// As `previous`.
+    pub fn header(&self, file: &str) -> Result<Option<Header>, Error> {
+        self.check_name(file)?;
+        Ok(self.inspect(file)?.and_then(|found| found.header))
+    }
+
     /// Checks that `header` may be published: nothing stands at its name, or what does is promdrop's and of its kind.
     /// Looks into the file only where it has changed since that was last done.
     pub(super) fn check_target(&self, header: &Header) -> Result<(), Error> {

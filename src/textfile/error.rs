@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::diagnostic::{Problem, show};
+use crate::diagnostic::{Problem, show_all};
 
 /// The class of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,14 +77,7 @@ fn cure(errno: Errno) -> &'static str {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.to_string_lossy();
-        for (i, problem) in self.problems.iter().enumerate() {
-            if i > 0 {
-                writeln!(out)?;
-            }
-            write!(out, "{}", show(&path, &self.text, problem))?;
-        }
-        Ok(())
+        show_all(out, &self.path.to_string_lossy(), &self.text, &self.problems)
     }
 }
 

@@ -410,22 +410,14 @@ mod tests {
                  absolute path, or a bare name to be found in PATH"
                     .into(),
             ),
-            (
-                "argv: [sleep, 5]",
-                "1:15: this is a number, where text is expected = put it in quotes".into(),
-            ),
-            (
-                "argv: [a, \"\\0\"]",
-                "1:11: a program can't be given a NUL byte = remove the `\\0`".into(),
-            ),
+            ("argv: [sleep, 5]", "1:15: this is a number, where text is expected = put it in quotes".into()),
+            ("argv: [a, \"\\0\"]", "1:11: a program can't be given a NUL byte = remove the `\\0`".into()),
             ("shell: ' '", "1:8: there is nothing to run = write a command line".into()),
-            (
-                "argv: [a]\ndirectory: tmp",
-                "2:12: `tmp` is not an absolute path = begin it with `/`".into(),
-            ),
+            ("argv: [a]\ndirectory: tmp", "2:12: `tmp` is not an absolute path = begin it with `/`".into()),
             (
                 "argv: [a]\nenvironment: {1A: b}",
-                "2:15: `1A` is not the name of a variable = use letters, digits and `_`, no digit first".into(),
+                "2:15: `1A` is not the name of a variable = use letters, digits and `_`, no digit first"
+                    .into(),
             ),
             (
                 "argv: [a]\nenvironment: {A: 1}",
@@ -446,7 +438,8 @@ mod tests {
             ),
             (
                 "argv: [a]\noutput: {format: value, name: a-b}",
-                "2:31: `a-b` is not a metric name = use letters, digits, `_` and `:`, no digit first".into(),
+                "2:31: `a-b` is not a metric's name = use letters, digits, `_` and `:`, no digit first"
+                    .into(),
             ),
             (
                 "argv: [a]\noutput: {format: value, name: a, type: histogram}",
@@ -455,7 +448,7 @@ mod tests {
             ),
             (
                 "argv: [a]\noutput: {format: value, name: a, labels: {__a: b}}",
-                "2:43: `__a` is not a label name = use letters, digits and `_`, no digit first, not two `_` first"
+                "2:43: the label `__a` begins with `__`, which kills node_exporter = choose another name"
                     .into(),
             ),
         ] {
