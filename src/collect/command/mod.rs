@@ -71,9 +71,9 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
         None => Some(output::default_reader()),
     };
     let user = header.user.clone();
+    // One that is not there (yet) is no problem of the definition.
     if let Some(program) = argv.as_ref().and_then(|argv| find(argv.first()?, search_path(&environment)).ok())
-        && Uid::effective().is_root()
-        && let Err(wrong) = trust::program(&program, user.as_deref())
+        && let Err(wrong) = trusted(&program, user.as_deref())
     {
         section.report("argv", wrong);
     }
@@ -119,6 +119,9 @@ impl Command {
         let name = self.argv.first().map_or("", String::as_str);
         let program = find(name, search_path(&self.environment))
             .map_err(|message| Failure::new(Outcome::Spawn, message))?;
+        // Again, since it can be another than when the definition was read.
+        trusted(&program, self.user.as_deref())
+            .map_err(|wrong| Failure::new(Outcome::Spawn, format!("{}: {}", wrong.message, wrong.cure)))?;
         Ok(Specification {
             // Text that came from text.
             program: program.to_string_lossy().into_owned(),
@@ -165,6 +168,11 @@ impl Command {
             }
         }
     }
+}
+
+/// What root runs, nobody else may have written.
+fn trusted(program: &Path, user: Option<&str>) -> Result<(), Wrong> {
+    if Uid::effective().is_root() { trust::program(program, user) } else { Ok(()) }
 }
 
 /// Why a command was not started, and what to do.

@@ -42,8 +42,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Runs a command by `supervisor`, promdrop's own program file, and returns once nothing of it is left. Raises its
-/// hand early where `stop` becomes readable. Takes at most the timeout and [`ENDING`].
+/// Runs a command by `supervisor`, promdrop's own program file, and returns once nothing of it is left. Ends it
+/// early where `stop` becomes readable. Takes at most the timeout and [`ENDING`].
 ///
 /// # Errors
 /// Where the supervisor can't be started, or ends or hangs without a report; then everything is killed.
