@@ -386,12 +386,16 @@ fn exchange(
             busy |= replies > 0 || !all;
         }
         let Some(until) = session.wait_until(now) else { return Ok(refusals) };
-        let now = Instant::now();
-        let wait = until.saturating_duration_since(now).max(TICK);
+        let wait = until.saturating_duration_since(Instant::now());
         // The kernel stamps what comes, so there is no hurry: after some replies, and between the ticks of a round,
         // only `stop` can end the wait, instead of every single packet.
-        let stopped =
-            if busy || wait <= TICK { run.stop.wait(TICK) } else { wait_for_packets(sockets, run, wait) };
+        let stopped = if wait.is_zero() && full_since.is_none() {
+            run.stop.is_raised()
+        } else if busy || wait <= TICK {
+            run.stop.wait(TICK)
+        } else {
+            wait_for_packets(sockets, run, wait)
+        };
         if stopped {
             return Err(Failure::stopped());
         }
@@ -540,8 +544,8 @@ mod tests {
     use crate::config::OnFailure;
     use crate::config::yaml::decode;
 
-    fn load(text: &str, timeout: Duration, labels: Labels) -> Result<Box<dyn Collector>, Vec<String>> {
-        let header = Header {
+    fn header(timeout: Duration, labels: Labels) -> Header {
+        Header {
             module: "ping".into(),
             interval: Duration::from_secs(60),
             timeout,
@@ -550,7 +554,11 @@ mod tests {
             enabled: true,
             user: None,
             labels,
-        };
+        }
+    }
+
+    fn load(text: &str, timeout: Duration, labels: Labels) -> Result<Box<dyn Collector>, Vec<String>> {
+        let header = header(timeout, labels);
         let read = decode(text, |root, problems| {
             let mut section = Section::open("ping", root, problems)?;
             let collector = read(&mut section, &header);
@@ -577,6 +585,20 @@ mod tests {
             "{targets: [127.0.0.1], spacing: 2s, timeout: 1950ms}",
         ] {
             assert_eq!(problems(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shipped_is_right() {
+        for (text, timeout) in [
+            (include_str!("../../../collectors.d/ping.yaml"), Duration::from_secs(10)),
+            (include_str!("../../../collectors.d/examples/ping-targets.yaml"), Duration::from_secs(15)),
+        ] {
+            let header = header(timeout, Vec::new());
+            let read = decode(text, |root, problems| {
+                crate::collect::read_module(&mut Section::open("the file", root, problems)?, &header)
+            });
+            assert!(read.is_ok(), "{read:?}");
         }
     }
 
