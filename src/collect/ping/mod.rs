@@ -115,16 +115,16 @@ struct Ping {
 }
 
 /// A duration of at least a millisecond.
-struct Spacing(Duration);
+struct Time(Duration);
 
-impl Field for Spacing {
+impl Field for Time {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let spacing = Duration::read(node, problems)?;
-        if spacing < TICK {
-            problems.report(node, Wrong::new("probes are at least 1ms apart", "write 1ms or more"));
+        let time = Duration::read(node, problems)?;
+        if time < TICK {
+            problems.report(node, Wrong::new("this is shorter than 1ms", "write 1ms or more"));
             return None;
         }
-        Some(Self(spacing))
+        Some(Self(time))
     }
 }
 
@@ -137,11 +137,11 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
         None => Some(5),
     };
     let spacing = match section.node("spacing") {
-        Some(node) => Spacing::read(node, problems).map(|spacing| spacing.0),
+        Some(node) => Time::read(node, problems).map(|time| time.0),
         None => Some(Duration::from_millis(200)),
     };
     let timeout = match section.node("timeout") {
-        Some(node) => Spacing::read(node, problems).map(|timeout| timeout.0),
+        Some(node) => Time::read(node, problems).map(|time| time.0),
         None => Some(Duration::from_secs(1)),
     };
     for name in OWN_LABELS {
@@ -642,7 +642,7 @@ mod tests {
             ),
             ("{targets: [a], count: 0}", &["1:23: 0 is out of range = write a whole number from 1 to 1000"]),
             ("{targets: [a], count: 1001}", &["1:23: 1001 is out of range"]),
-            ("{targets: [a], spacing: 100us}", &["1:25: probes are at least 1ms apart"]),
+            ("{targets: [a], spacing: 100us}", &["1:25: this is shorter than 1ms"]),
             ("{targets: [a], timeout: 5}", &["1:25: a duration needs a unit"]),
             (
                 "{targets: [127.0.0.1], timeout: 10s}",
