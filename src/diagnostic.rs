@@ -39,7 +39,7 @@ const WIDTH: usize = 100;
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { line, column, message, cure } = self.problem;
-        let path = printable(self.path);
+        let (path, message, cure) = (printable(self.path), printable(message), printable(cure));
         if *line == 0 {
             write!(out, "{path}: {message}")?;
         } else {
@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let shown = show("a\x1b", "\x1b[2J\n", &problem(1, 1)).to_string();
+        let quoting = Problem { message: "no `\x1b[2J`".into(), cure: "not \x07".into(), ..problem(1, 1) };
+        let shown = show("a\x1b", "\x1b[2J\n", &quoting).to_string();
+        assert!(!shown.contains('\x07'), "{shown:?}");
         assert!(!shown.contains('\x1b'), "{shown:?}");
     }
 

@@ -17,8 +17,11 @@
 //! - [`collect`]: the modules (netstat, ping, command), their table, and the runner around each.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
+pub mod cli;
 pub mod collect;
+pub mod commands;
 pub mod config;
 pub mod diagnostic;
 pub mod exposition;
+pub mod schedule;
 pub mod textfile;

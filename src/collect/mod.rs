@@ -4,7 +4,11 @@
 //! collector file into a [`Collector`], which has one method. Everything around it (deadline, isolation, health,
 //! publishing) is the runner's.
 
+pub mod command;
+pub mod health;
+pub mod netstat;
 pub mod ping;
+pub mod runner;
 pub mod stop;
 
 use std::time::{Duration, Instant};
@@ -169,7 +173,7 @@ pub struct Module {
 }
 
 /// All modules.
-pub const MODULES: &[Module] = &[ping::MODULE];
+pub const MODULES: &[Module] = &[command::MODULE, netstat::MODULE, ping::MODULE];
 
 /// Reads the section of the module that `header` names from the file's top level, as [`config`](crate::config)
 /// asks for it.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::yaml::{Field, Node, Problems, Value, Wrong, check_keys, read_text};
+use super::OnFailure;
+use super::yaml::{Field, Node, Problems, Value, Wrong, check_keys, nearest, quote, read_text};
 use crate::exposition::family::Labels;
 
 /// A collector's name: the stem of its file, and of the `.prom` file it writes. `[a-z0-9][a-z0-9_-]*`.
@@ -19,7 +20,7 @@ impl Stem {
         // A file name is at most 255 bytes long; this leaves room for what promdrop adds to it.
         if !first || !rest || text.len() > 128 {
             return Err(Wrong::new(
-                format!("`{text}` is not a collector's name"),
+                format!("{} is not a collector's name", quote(text)),
                 "use lower-case letters, digits, `-` and `_`, a letter or digit first, at most 128 of them",
             ));
         }
@@ -44,56 +45,236 @@ impl fmt::Display for Stem {
 impl Field for Duration {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
         const CURE: &str = "write a number with its unit, such as 500ms, 15s, 1m or `1h 30m`";
-        if let super::yaml::Value::Integer(_) | super::yaml::Value::Float(_) = node.value {
-            problems.report(node, Wrong::new("a duration needs a unit", CURE));
+        let message = match &node.value {
+            Value::Text(_) => String::new(),
+            Value::Integer(_) | Value::Float(_) => "a duration needs a unit".to_owned(),
+            other => format!("this is {}, where a duration is expected", other.kind()),
+        };
+        if !message.is_empty() {
+            problems.report(node, Wrong::new(message, CURE));
             return None;
         }
         read_text(node, problems, |text| {
             humantime::parse_duration(text)
-                .map_err(|e| Wrong::new(format!("`{text}` is not a duration: {e}"), CURE))
+                .map_err(|_| Wrong::new(format!("{} is not a duration", quote(text)), CURE))
         })
     }
 }
 
-/// Reads a map of label names to values: names by the legacy grammar (`[a-zA-Z_][a-zA-Z0-9_]*`, no `__` in front, which
-/// node_exporter dies of), values that are not empty, since an empty label is an absent one.
+impl Field for OnFailure {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        read_text(node, problems, |text| match text {
+            "drop" => Ok(OnFailure::Drop),
+            "keep" => Ok(OnFailure::Keep),
+            _ => {
+                let cure = match nearest(text, &["drop", "keep"]) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "write `drop` or `keep`".to_owned(),
+                };
+                Err(Wrong::new(format!("{} is nothing to do on failure", quote(text)), cure))
+            }
+        })
+    }
+}
+
+/// Reads the name of a user to run as. Whether there is one of that name is seen when it is needed: a definition may
+/// be installed before the package that makes the user.
+pub fn read_user(node: &Node, problems: &Problems) -> Option<String> {
+    read_text(node, problems, |text| {
+        // What /etc/passwd can hold: a colon ends the field there; a name of digits only would be taken for a uid.
+        let can_be = !text.is_empty()
+            && text.len() <= 255
+            && !text.starts_with('-')
+            && !text.bytes().all(|b| b.is_ascii_digit())
+            && !text.contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/' | ','));
+        if can_be {
+            return Ok(text.to_owned());
+        }
+        Err(Wrong::new(
+            format!("{} is not a user's name", quote(text)),
+            "write the name as it stands first on the user's line in /etc/passwd",
+        ))
+    })
+}
+
+/// Reads the name of a metric, `[a-zA-Z_:][a-zA-Z0-9_:]*`; `promdrop_` is for promdrop's own.
+pub fn read_metric_name(node: &Node, problems: &Problems) -> Option<String> {
+    read_text(node, problems, |text| {
+        if !is_name(text, ":") {
+            return Err(Wrong::new(
+                format!("{} is not a metric's name", quote(text)),
+                "use letters, digits, `_` and `:`, no digit first",
+            ));
+        }
+        if text.starts_with("promdrop_") {
+            return Err(Wrong::new(
+                format!("{} begins with `promdrop_`, which is for promdrop's own metrics", quote(text)),
+                "choose another name",
+            ));
+        }
+        Ok(text.to_owned())
+    })
+}
+
+/// Reads a map of label names to values, in its order.
+///
+/// Label names are `[a-zA-Z_][a-zA-Z0-9_]*`, since older node_exporters reject any other or die of it. `collector`
+/// is allowed: promdrop's health series bear it, but these labels go to the collector's own families only.
 pub fn read_labels(node: &Node, problems: &Problems) -> Option<Labels> {
     let Value::Map(entries) = &node.value else {
-        let message = format!("this is {}, where a map of labels is expected", node.value.kind());
-        problems.report(node, Wrong::new(message, "write `{name: value}`"));
+        let message = format!("this is {}, where labels are expected", node.value.kind());
+        problems.report(node, Wrong::new(message, "write `{name: value}`, or a line `name: value` for each"));
         return None;
     };
     check_keys(entries, problems);
-    let mut labels = Some(Labels::new());
-    for (key, value) in entries {
-        let name = read_text(key, problems, label_name);
-        let value = read_text(value, problems, |text| match text {
-            "" => Err(Wrong::new("an empty label is an absent one", "write a value, or remove the label")),
-            text => Ok(text.to_owned()),
-        });
-        labels = match (labels, name, value) {
-            (Some(mut labels), Some(name), Some(value)) => {
-                labels.push((name.into(), value.into()));
-                Some(labels)
-            }
-            _ => None,
-        };
-    }
-    labels
+    // Every entry is read, so that every problem is found.
+    let read: Vec<Option<_>> = entries
+        .iter()
+        .map(|(key, value)| {
+            let name = match &key.value {
+                Value::Text(_) => read_text(key, problems, label_name),
+                // check_keys has told.
+                _ => None,
+            };
+            let value = read_text(value, problems, label_value);
+            Some((name?.into(), value?.into()))
+        })
+        .collect();
+    read.into_iter().collect()
 }
 
 fn label_name(text: &str) -> Result<String, Wrong> {
-    let mut bytes = text.bytes();
-    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if !first || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') || text.starts_with("__") {
+    if !is_name(text, "") {
         return Err(Wrong::new(
-            format!("`{text}` is not a label name"),
-            "use letters, digits and `_`, no digit first, and no `__` in front",
+            format!("{} is not a label's name", quote(text)),
+            "use letters, digits and `_`, no digit first",
         ));
     }
-    if matches!(text, "le" | "quantile") {
-        let message = format!("`{text}` is what histograms and summaries call their own label");
-        return Err(Wrong::new(message, "choose another name"));
+    if text.starts_with("__") {
+        return Err(Wrong::new(
+            format!("the label {} begins with `__`, which kills node_exporter", quote(text)),
+            "choose another name",
+        ));
+    }
+    if text == "le" || text == "quantile" {
+        return Err(Wrong::new(
+            format!("the label `{text}` is for histograms and summaries"),
+            "choose another name",
+        ));
     }
     Ok(text.to_owned())
+}
+
+fn label_value(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() {
+        return Err(Wrong::new("an empty label is the same as none", "remove it, or give it a value"));
+    }
+    if text.contains(char::is_control) {
+        return Err(Wrong::new(
+            format!("the label's value {} holds a control character", quote(text)),
+            "write it on one line of plain text",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether `text` is a name of ASCII letters, digits, `_` and `more`, with no digit first.
+fn is_name(text: &str, more: &str) -> bool {
+    !text.starts_with(|c: char| c.is_ascii_digit())
+        && !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::yaml::decode;
+    use super::*;
+
+    /// What `read` makes of the one value `yaml`, or the messages.
+    fn read<T>(yaml: &str, read: impl FnOnce(&Node, &Problems) -> Option<T>) -> Result<T, Vec<String>> {
+        decode(yaml, read).map_err(|found| found.into_iter().map(|p| p.message).collect())
+    }
+
+    fn duration(yaml: &str) -> Option<Duration> {
+        read(yaml, Duration::read).ok()
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("15s"), Some(Duration::from_secs(15)));
+        assert_eq!(duration("1h 30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(duration("0s"), Some(Duration::ZERO));
+        // A month: the bounds of `interval` refuse it.
+        assert_eq!(duration("1M"), Some(Duration::from_secs(2_630_016)));
+        for bad in
+            ["15", "1.5", "-5s", "5", "s", "''", "1 fortnight", "99999999999999999999s", "0.1ns", "1e3s"]
+        {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+        // The largest number of the largest unit overflows.
+        assert_eq!(duration("18446744073709551615y"), None);
+    }
+
+    #[test]
+    fn a_number_is_no_duration_without_its_unit() {
+        assert_eq!(read("15", Duration::read), Err(vec!["a duration needs a unit".to_owned()]));
+    }
+
+    #[test]
+    fn stems() {
+        for good in ["a", "0", "mail-queue", "a_b", &"x".repeat(128)] {
+            assert_eq!(Stem::parse(good).map(|stem| stem.to_string()).as_deref(), Ok(good));
+        }
+        for bad in ["", "A", "-a", "_a", "a.b", "a/b", "ä", "a b", "promdrop", "a\n", &"x".repeat(129)] {
+            assert!(Stem::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn labels_keep_their_order() {
+        let labels = read("{team: mail, a: 'ä \"x\"', collector: c}", read_labels).unwrap();
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+        assert_eq!(labels, [("team", "mail"), ("a", "ä \"x\""), ("collector", "c")]);
+    }
+
+    #[test]
+    fn every_bad_label_is_told() {
+        let yaml = "{le: a, quantile: a, __x: a, 'a-b': a, 'a:b': a, 9a: a, 'ä': a, '': a, ok: '', c: \"a\\nb\", \
+                    d: 1, e: [x], d: twice, 1: x}";
+        let found = read(yaml, read_labels).unwrap_err();
+        assert_eq!(found.len(), 14, "{found:#?}");
+        assert!(read("[a]", read_labels).is_err());
+        assert!(read("a", read_labels).is_err());
+    }
+
+    #[test]
+    fn metric_names() {
+        for good in ["a", "_a", ":a", "count_netstat_wait_connections", "a:b:c1"] {
+            assert_eq!(read(&format!("'{good}'"), read_metric_name).as_deref(), Ok(good));
+        }
+        for bad in ["", "1a", "a-b", "a.b", "ä", "a b", "promdrop_x", "a{b=\"c\"}"] {
+            assert!(read(&format!("'{bad}'"), read_metric_name).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn users() {
+        for good in ["root", "_apt", "www-data", "john.doe", "machine$", "jan@example.org"] {
+            assert_eq!(read(&format!("'{good}'"), read_user).as_deref(), Ok(good));
+        }
+        for bad in ["", "0", "1000", "-x", "a:b", "a/b", "a b", "a\tb"] {
+            assert!(read(&format!("'{bad}'"), read_user).is_err(), "{bad}");
+        }
+        assert!(read("1000", read_user).is_err());
+    }
+
+    #[test]
+    fn what_to_do_on_failure() {
+        assert_eq!(read("keep", OnFailure::read), Ok(OnFailure::Keep));
+        assert_eq!(read("drop", OnFailure::read), Ok(OnFailure::Drop));
+        assert!(read("Keep", OnFailure::read).is_err());
+        assert!(read("true", OnFailure::read).is_err());
+    }
 }

@@ -4,6 +4,8 @@
 //! the caller passes in, so that each module owns the structure of its section.
 
 pub mod fields;
+pub mod header;
+pub mod load;
 pub mod trust;
 pub mod yaml;
 

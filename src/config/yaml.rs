@@ -15,6 +15,13 @@ use crate::diagnostic::Problem;
 /// More brackets than this left open are refused before the parser sees them: its time grows with their square.
 const MAX_OPEN_BRACKETS: usize = 200;
 
+/// More values than this in one document are refused, counting what aliases repeat: a few lines of aliases of
+/// aliases would otherwise fill the memory.
+const MAX_VALUES: usize = 100_000;
+
+/// Problems that are shown of one document. Finding the place of each costs a reading of the text.
+const MAX_PROBLEMS: usize = 20;
+
 /// A value of a document, and its number there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
@@ -106,7 +113,7 @@ pub struct Section<'a> {
     node: &'a Node,
     entries: &'a [(Node, Node)],
     asked: Vec<&'static str>,
-    skipped: Option<String>,
+    skipped: Vec<&'a str>,
     problems: &'a Problems,
 }
 
@@ -124,12 +131,14 @@ impl<'a> Section<'a> {
             }
         };
         check_keys(entries, problems);
-        Some(Self { name, node, entries, asked: Vec::new(), skipped: None, problems })
+        Some(Self { name, node, entries, asked: Vec::new(), skipped: Vec::new(), problems })
     }
 
     /// The value of `key`, if it is there.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.find(key)
     }
 
@@ -141,11 +150,17 @@ impl<'a> Section<'a> {
 
     /// As [`optional`](Self::optional), but a missing key is a problem; `cure` says how to write it.
     pub fn required<T: Field>(&mut self, key: &'static str, cure: &str) -> Option<T> {
+        let node = self.required_node(key, cure)?;
+        T::read(node, self.problems)
+    }
+
+    /// As [`node`](Self::node), but a missing key is a problem; `cure` says how to write it.
+    pub fn required_node(&mut self, key: &'static str, cure: &str) -> Option<&'a Node> {
         let found = self.node(key);
         if found.is_none() {
             self.problems.report(self.node, Wrong::new(format!("`{}` has no `{key}`", self.name), cure));
         }
-        T::read(found?, self.problems)
+        found
     }
 
     /// Whether `key` is there.
@@ -160,7 +175,18 @@ impl<'a> Section<'a> {
 
     /// Lets `key` pass though nobody asks for it.
     pub fn skip(&mut self, key: &str) {
-        self.skipped = Some(key.to_owned());
+        self.skipped.extend(self.entries.iter().filter_map(|(k, _)| match &k.value {
+            Value::Text(word) if word == key => Some(word.as_str()),
+            _ => None,
+        }));
+    }
+
+    /// Lets every key that holds a map pass: sections of modules, which can't be judged before the module is known.
+    pub fn skip_maps(&mut self) {
+        self.skipped.extend(self.entries.iter().filter_map(|(k, v)| match (&k.value, &v.value) {
+            (Value::Text(word), Value::Map(_)) => Some(word.as_str()),
+            _ => None,
+        }));
     }
 
     /// Where problems of nested values go.
@@ -172,7 +198,7 @@ impl<'a> Section<'a> {
     pub fn finish(self) {
         for (key, _) in self.entries {
             let Value::Text(word) = &key.value else { continue };
-            if self.asked.contains(&word.as_str()) || self.skipped.as_ref() == Some(word) {
+            if self.asked.contains(&word.as_str()) || self.skipped.contains(&word.as_str()) {
                 continue;
             }
             let cure = match nearest(word, &self.asked) {
@@ -180,7 +206,8 @@ impl<'a> Section<'a> {
                 None if self.asked.is_empty() => format!("`{}` takes no keys", self.name),
                 None => format!("known here: {}", self.asked.join(", ")),
             };
-            self.problems.report(key, Wrong::new(format!("unknown key `{word}` in `{}`", self.name), cure));
+            self.problems
+                .report(key, Wrong::new(format!("unknown key {} in `{}`", quote(word), self.name), cure));
         }
     }
 
@@ -198,7 +225,7 @@ pub fn check_keys(entries: &[(Node, Node)], problems: &Problems) {
     for (key, _) in entries {
         match &key.value {
             Value::Text(word) if !seen.insert(word.as_str()) => {
-                let message = format!("the key `{word}` stands here for the second time");
+                let message = format!("the key {} stands here for the second time", quote(word));
                 problems.report(key, Wrong::new(message, "keep one of the two"));
             }
             Value::Text(_) => {}
@@ -217,9 +244,13 @@ pub fn decode<T>(text: &str, decode: impl FnOnce(&Node, &Problems) -> Option<T>)
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let numbers = Cell::new(0);
     let Some(first) = documents.next() else {
-        return Err(vec![Problem::whole("the file is empty", "it needs at least `module: NAME`")]);
+        return Err(vec![empty()]);
     };
-    let root = Seed { numbers: &numbers, stop_at: None }.deserialize(first).map_err(|e| vec![syntax(&e)])?;
+    let root =
+        Seed { numbers: &numbers, stop_at: None }.deserialize(first).map_err(|e| vec![syntax(text, &e)])?;
+    if root.value == Value::Null {
+        return Err(vec![empty()]);
+    }
     if let Some(second) = documents.next() {
         let place = Seed { numbers: &Cell::new(0), stop_at: Some(0) }.deserialize(second).err();
         let (line, column) = place.as_ref().and_then(position).unwrap_or((1, 1));
@@ -232,14 +263,26 @@ pub fn decode<T>(text: &str, decode: impl FnOnce(&Node, &Problems) -> Option<T>)
     }
     let problems = Problems::default();
     let value = decode(&root, &problems);
+    let mut noted = problems.0.into_inner();
+    noted.sort_by_key(|(at, _)| *at);
+    let left_out = noted.len().saturating_sub(MAX_PROBLEMS);
     let mut found: Vec<Problem> =
-        problems.0.into_inner().into_iter().map(|(at, wrong)| locate(text, at, wrong)).collect();
+        noted.into_iter().take(MAX_PROBLEMS).map(|(at, wrong)| locate(text, at, wrong)).collect();
     found.sort_by_key(|p| (p.line, p.column));
+    // What is wrong behind an anchor is wrong again behind each alias.
+    found.dedup();
+    if left_out > 0 {
+        found.push(Problem::whole(format!("{left_out} more problems"), "mend those above first"));
+    }
     match value {
         Some(value) if found.is_empty() => Ok(value),
         _ if found.is_empty() => Err(vec![Problem::whole("the file can't be read", "")]),
         _ => Err(found),
     }
+}
+
+fn empty() -> Problem {
+    Problem::whole("the file is empty", "it needs at least `module: NAME`")
 }
 
 fn guard_nesting(text: &str) -> Result<(), Vec<Problem>> {
@@ -277,15 +320,33 @@ fn position(error: &serde_yaml::Error) -> Option<(usize, usize)> {
     error.location().map(|place| (place.line(), place.column()))
 }
 
-/// An error of the parser itself, less the position that it repeats.
-fn syntax(error: &serde_yaml::Error) -> Problem {
+/// An error of the parser itself: `WHAT at line L column C, CONTEXT`, less the position that it repeats.
+fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
     let (line, column) = position(error).unwrap_or((0, 0));
-    let text = error.to_string();
-    let message = match text.find(" at line ") {
-        Some(end) => text.get(..end).unwrap_or(&text),
-        None => &text,
+    let words = error.to_string();
+    if words.contains(TOO_MANY_VALUES) {
+        return Problem { line, column, message: TOO_MANY_VALUES.into(), cure: "use fewer aliases".into() };
+    }
+    let (what, place) = words.split_once(" at line ").unwrap_or((&words, ""));
+    let context = place.split_once(", ").map_or("", |(_, context)| context);
+    let spot = line.checked_sub(1).and_then(|above| text.lines().nth(above));
+    let cure = match spot.and_then(|source| source.chars().nth(column.saturating_sub(1))) {
+        Some('\t') => "indent with blanks: YAML takes no tabs there",
+        Some('@' | '`' | '%') => "put the value in quotes",
+        _ => context,
     };
-    Problem { line, column, message: format!("not valid YAML: {message}"), cure: String::new() }
+    Problem { line, column, message: format!("not valid YAML: {what}"), cure: cure.into() }
+}
+
+const TOO_MANY_VALUES: &str = "the file holds more than 100000 values, counting what aliases repeat";
+
+/// `text` as it is quoted in a message: cut where it is long, so that no file makes a message of its own length.
+pub fn quote(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}...`", text.get(..end).unwrap_or_default()),
+        None => format!("`{text}`"),
+    }
 }
 
 /// The word of `known` that `word` was most likely meant to be.
@@ -329,6 +390,9 @@ struct Seed<'c> {
 impl Seed<'_> {
     fn number<E: de::Error>(self) -> Result<usize, E> {
         let at = self.numbers.get();
+        if at >= MAX_VALUES {
+            return Err(E::custom(TOO_MANY_VALUES));
+        }
         self.numbers.set(at + 1);
         if self.stop_at == Some(at) { Err(E::custom("here")) } else { Ok(at) }
     }

@@ -32,6 +32,15 @@ impl Kind {
         }
     }
 
+    /// The endings of the samples that make up a family of this kind beside those of its own name.
+    pub fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Kind::Histogram => &["_bucket", "_sum", "_count"],
+            Kind::Summary => &["_sum", "_count"],
+            Kind::Counter | Kind::Gauge | Kind::Untyped => &[],
+        }
+    }
+
     /// The kind of a TYPE word in lower case.
     pub fn from_word(word: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.word() == word)

@@ -1,5 +1,29 @@
 //! The textfile directory: the only state promdrop has, and the one door to it.
+//!
+//! Everything works through one open descriptor of the directory, so that a directory put in its place later changes
+//! nothing, and no link in it is ever followed. What is published has passed [`prove`](crate::exposition::prove).
 
-pub mod state;
+mod directory;
+mod error;
+mod header;
+mod lock;
+mod publish;
+mod state;
+mod temporary;
 
+pub use directory::{Directory, Published};
+pub use error::{Class, Error};
+pub use header::{Header, Kind};
+pub use lock::{Guard, LOCK_FILE};
 pub use state::State;
+
+/// The largest file that is published or read back, in bytes.
+pub const MAX_FILE: usize = 16 * 1024 * 1024;
+
+/// The file with the facts of a run as a whole. The stem `promdrop` is reserved for it.
+pub const RUN_FILE: &str = "promdrop.prom";
+
+/// The file that the collector `stem` publishes.
+pub fn collector_file(stem: &str) -> String {
+    format!("{stem}.prom")
+}

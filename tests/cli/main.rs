@@ -3,5 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, dead_code)]
 
+mod config;
+mod man;
+mod run;
 #[path = "../support/mod.rs"]
 mod support;
+
+mod textfile;

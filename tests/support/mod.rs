@@ -1,10 +1,21 @@
 //! What the tests share.
 
+pub mod corpus;
+pub mod exporter;
+pub mod host;
 pub mod netns;
+pub mod processes;
+pub mod prometheus;
 pub mod responder;
+pub mod series;
+pub mod server;
+pub mod tcp;
 
+use std::fmt::Debug;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The promdrop that cargo built for this test run.
 pub fn promdrop() -> Command {
@@ -22,4 +33,20 @@ pub fn need(program: &str) {
         found,
         "this test needs the real `{program}`, which is not here: run tests/run, which installs it"
     );
+}
+
+/// Asks until the answer is `Ok`, for what nothing tells of by itself. Fails after `limit` with the last answer.
+#[track_caller]
+pub fn wait_for<T, E: Debug>(limit: Duration, what: &str, mut ask: impl FnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        match ask() {
+            Ok(value) => return value,
+            Err(last) => assert!(
+                Instant::now() < deadline,
+                "waited {limit:?} in vain until {what}; the last answer was {last:#?}"
+            ),
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -7,4 +7,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command;
+mod end_to_end;
+mod examples;
+mod exposition;
+mod kill;
+mod netstat;
 mod ping;
+mod scripts;
+mod textfile;
+mod trust;

@@ -629,11 +629,11 @@ mod tests {
             (
                 "targets: [{host: a, labels: {__a: b, b-c: d, e: '', f: 1, le: g}}]",
                 &[
-                    "1:30: `__a` is not a label name",
-                    "1:38: `b-c` is not a label name",
-                    "1:49: an empty label is an absent one",
+                    "1:30: the label `__a` begins with `__`",
+                    "1:38: `b-c` is not a label's name",
+                    "1:49: an empty label is the same as none",
                     "1:56: this is a number, where text is expected = put it in quotes",
-                    "1:59: `le` is what histograms",
+                    "1:59: the label `le` is for histograms",
                 ],
             ),
             (

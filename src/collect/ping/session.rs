@@ -389,7 +389,7 @@ mod tests {
     fn rounds_are_spaced_and_every_target_has_its_probe_in_each() {
         let mut world = World::new(3, 2, ms(200), ms(1000));
         assert_eq!(world.send(ms(0)), [0, 1, 2]);
-        assert_eq!(world.send(ms(199)), []);
+        assert_eq!(world.send(ms(199)), Vec::<u16>::new());
         assert_eq!(world.session.wait_until(world.zero + ms(199)), Some(world.zero + ms(200)));
         assert_eq!(world.send(ms(200)), [3, 4, 5]);
         assert_eq!(world.session.wait_until(world.zero + ms(201)), Some(world.zero + ms(1200)));

@@ -1,0 +1,85 @@
+//! The command line, nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs a host's custom checks and drops their results, proven harmless, as .prom files where node_exporter's
+/// textfile collector picks them up.
+///
+/// Collectors are YAML files in collectors.d, one file a collector. Started by cron or a systemd timer, `promdrop
+/// run` runs those that are due and publishes each one's numbers as NAME.prom in the textfile directory.
+#[derive(Debug, Parser)]
+#[command(
+    name = "promdrop",
+    version,
+    after_help = "Exit status: 0 good, 1 ran but something failed, 2 usage or configuration.\n\
+                  Manuals: promdrop(8), promdrop.yaml(5)."
+)]
+pub struct Cli {
+    /// Where things are.
+    #[command(flatten)]
+    pub places: Places,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The two directories; each also an environment variable.
+#[derive(Debug, Args)]
+pub struct Places {
+    /// Where the .prom files go: node_exporter's --collector.textfile.directory
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PROMDROP_TEXTFILE_DIR",
+        default_value = "/var/lib/prometheus/node-exporter"
+    )]
+    pub textfile_dir: PathBuf,
+    /// Where the collector definitions are
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PROMDROP_COLLECTORS_DIR",
+        default_value = "/etc/promdrop/collectors.d"
+    )]
+    pub collectors_dir: PathBuf,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the collectors that are due, or the named ones, and publish their numbers
+    ///
+    /// Each collector runs on its own: one that fails, hangs or floods is ended at its timeout, its health says why,
+    /// and the others are published all the same. Prints when a collector's result changes, and hourly while it
+    /// fails; on a terminal, or for named collectors, always.
+    #[command(after_help = "Example, from cron:\n  * * * * *  root  promdrop run")]
+    Run {
+        /// Collectors to run now, due or not [default: all that are due]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Run one collector, publish nothing, and show what it saw
+    Test {
+        /// The collector
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Check collector definitions without running anything
+    ///
+    /// Prints every problem of every file as path:line:col with the source line and the cure.
+    #[command(
+        after_help = "As a check before a file lands (Ansible):\n  validate: promdrop check --name ping %s"
+    )]
+    Check {
+        /// Definitions, or directories of them [default: the collectors directory]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// The name a file will have, where its own is a temporary one
+        #[arg(long, value_name = "STEM")]
+        name: Option<String>,
+    },
+}

@@ -1,0 +1,127 @@
+//! Whom a command runs as, and the environment it gets.
+
+use std::ffi::CString;
+
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+
+use super::protocol::Identity;
+use crate::collect::{Failure, Outcome};
+
+/// Where programs without a path are looked for, and what PATH says.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A user as the system knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    name: String,
+    home: String,
+    shell: String,
+    /// `None`: promdrop itself is this user.
+    pub identity: Option<Identity>,
+}
+
+impl Account {
+    /// The account of `user`, or promdrop's own.
+    ///
+    /// # Errors
+    /// Where there is no such user, or promdrop may not become it.
+    pub fn of(user: Option<&str>) -> Result<Self, Failure> {
+        let own = Uid::effective();
+        let Some(name) = user else {
+            let found = User::from_uid(own).ok().flatten();
+            // A container's user, say, which passwd doesn't list.
+            return Ok(found.map_or_else(|| Self::unlisted(own), |user| Self::new(&user, None)));
+        };
+        let failure = |message: String| Err(Failure::new(Outcome::Spawn, message));
+        let user = match User::from_name(name) {
+            Ok(Some(user)) => user,
+            Ok(None) => {
+                return failure(format!("there is no user `{name}` here: create it or change `user`"));
+            }
+            Err(errno) => return failure(format!("can't look up user `{name}`: {}", errno.desc())),
+        };
+        if own.is_root() {
+            let groups = CString::new(name).ok().and_then(|name| getgrouplist(&name, user.gid).ok());
+            let Some(groups) = groups else {
+                return failure(format!("can't look up the groups of user `{name}`"));
+            };
+            let groups = groups.into_iter().map(Gid::as_raw).collect();
+            let identity = Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups };
+            return Ok(Self::new(&user, Some(identity)));
+        }
+        if user.uid != own {
+            let own = User::from_uid(own).ok().flatten().map_or_else(|| own.to_string(), |user| user.name);
+            return failure(format!(
+                "promdrop runs as {own} and can't become `{name}`: run it as root, or remove `user`"
+            ));
+        }
+        Ok(Self::new(&user, None))
+    }
+
+    fn new(user: &User, identity: Option<Identity>) -> Self {
+        let or_root = |path: &std::path::Path| path.to_str().unwrap_or("/").to_owned();
+        Self { name: user.name.clone(), home: or_root(&user.dir), shell: or_root(&user.shell), identity }
+    }
+
+    fn unlisted(uid: Uid) -> Self {
+        Self { name: uid.to_string(), home: "/".into(), shell: "/bin/sh".into(), identity: None }
+    }
+
+    /// All that a command of this account finds in its environment: the same by hand, by cron and by systemd.
+    /// `timezone` is promdrop's own TZ, `more` what the definition adds or changes.
+    pub fn environment(&self, timezone: Option<String>, more: &[(String, String)]) -> Vec<(String, String)> {
+        let mut all: Vec<(String, String)> = [
+            ("PATH", PATH),
+            ("LC_ALL", "C"),
+            ("LANG", "C"),
+            ("HOME", &self.home),
+            ("USER", &self.name),
+            ("LOGNAME", &self.name),
+            ("SHELL", &self.shell),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        all.extend(timezone.map(|zone| ("TZ".to_owned(), zone)));
+        all.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
+        all.extend_from_slice(more);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_wins_and_nothing_stands_twice() {
+        let account = Account::unlisted(Uid::from_raw(7));
+        let more = [("PATH".to_owned(), "/opt/bin".to_owned()), ("TOKEN".to_owned(), "x".to_owned())];
+        let all = account.environment(Some("UTC".into()), &more);
+        let lines: Vec<String> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            lines,
+            [
+                "LC_ALL=C",
+                "LANG=C",
+                "HOME=/",
+                "USER=7",
+                "LOGNAME=7",
+                "SHELL=/bin/sh",
+                "TZ=UTC",
+                "PATH=/opt/bin",
+                "TOKEN=x"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_user_is_a_spawn_failure_that_names_it() {
+        let failure = Account::of(Some("nobody-of-that-name")).unwrap_err();
+        assert_eq!(failure.outcome, Outcome::Spawn);
+        assert_eq!(
+            failure.message,
+            "there is no user `nobody-of-that-name` here: create it or change `user`"
+        );
+    }
+}

@@ -1,0 +1,473 @@
+//! `module: command`: any command or script, run safely and to its very end.
+//!
+//! promdrop starts itself again as a small [`supervisor`] that runs the one command ([`process`] is promdrop's side
+//! of it), and makes families of what the command printed by the format that the definition names ([`output`]).
+
+pub mod account;
+pub mod output;
+pub mod process;
+pub mod protocol;
+mod ready;
+mod spawn;
+pub mod supervisor;
+mod tree;
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+
+use super::{Collection, Collector, Failure, Module, Outcome, Run};
+use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, read_text};
+use crate::config::{Header, trust};
+use crate::diagnostic::printable;
+use account::Account;
+use output::Reader;
+use protocol::{Captured, End, Report, STDOUT_LIMIT, Specification, Step};
+
+/// The module.
+pub const MODULE: Module = Module {
+    name: "command",
+    needs_section: true,
+    takes_user: true,
+    read: |section, header| read(section, header).map(|command| Box::new(command) as Box<dyn Collector>),
+};
+
+/// A configured command.
+#[derive(Debug)]
+pub struct Command {
+    argv: Vec<String>,
+    directory: String,
+    environment: Vec<(String, String)>,
+    user: Option<String>,
+    reader: Box<dyn Reader>,
+}
+
+/// Reads the section `command:`.
+pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
+    let argv = section.optional::<Argv>("argv").map(|argv| argv.0);
+    let shell = section.optional::<Text>("shell").map(|shell| shell.0);
+    let given = (section.node("argv").is_some(), section.node("shell").is_some());
+    match given {
+        (true, true) => {
+            let message = "`argv` and `shell` exclude each other";
+            section.report("shell", Wrong::new(message, "keep one of the two"));
+        }
+        (false, false) => {
+            let cure = "write `argv: [PROGRAM, ARGUMENT]`, or `shell: \"LINE\"` for pipes and the like";
+            section.report("argv", Wrong::new("`command` has neither `argv` nor `shell`", cure));
+        }
+        _ => {}
+    }
+    let directory =
+        section.optional::<Directory>("directory").map_or_else(|| "/".to_owned(), |found| found.0);
+    let environment = section.optional::<Environment>("environment").map(|found| found.0).unwrap_or_default();
+    let reader = match section.node("output") {
+        Some(_) => section.optional::<Box<dyn Reader>>("output"),
+        None => Some(output::default_reader()),
+    };
+    let user = header.user.clone();
+    if let Some(program) = argv.as_ref().and_then(|argv| find(argv.first()?, search_path(&environment)).ok())
+        && Uid::effective().is_root()
+        && let Err(wrong) = trust::program(&program, user.as_deref())
+    {
+        section.report("argv", wrong);
+    }
+    let argv = argv.or_else(|| Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), shell?]))?;
+    Some(Command { argv, directory, environment, user, reader: reader? })
+}
+
+impl Collector for Command {
+    fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure> {
+        self.collect_by(Path::new("/proc/self/exe"), run)
+    }
+}
+
+impl Command {
+    /// As [`collect`](Collector::collect), with promdrop's program file at `supervisor`: a test is none.
+    ///
+    /// # Errors
+    /// As `collect`.
+    pub fn collect_by(&self, supervisor: &Path, run: &Run<'_>) -> Result<Collection, Failure> {
+        if run.stop.is_raised() {
+            return Err(Failure::stopped());
+        }
+        let specification = self.specification(run)?;
+        let report = process::run(supervisor, &specification, run.stop.as_fd())
+            .map_err(|fault| Failure::new(Outcome::Internal, fault.to_string()))?;
+        let stderr = stderr_text(&report.stderr);
+        self.outcome(&report, &specification, run)
+            .map(|families| Collection {
+                families,
+                notes: notes(&report),
+                stderr: stderr.clone(),
+                ..Collection::default()
+            })
+            .map_err(|failure| {
+                let detail =
+                    std::iter::once(failure.detail).chain(notes(&report)).filter(|line| !line.is_empty());
+                Failure { detail: detail.collect::<Vec<_>>().join("\n"), stderr, ..failure }
+            })
+    }
+
+    fn specification(&self, run: &Run<'_>) -> Result<Specification, Failure> {
+        let account = Account::of(self.user.as_deref())?;
+        let name = self.argv.first().map_or("", String::as_str);
+        let program = find(name, search_path(&self.environment))
+            .map_err(|message| Failure::new(Outcome::Spawn, message))?;
+        Ok(Specification {
+            // Text that came from text.
+            program: program.to_string_lossy().into_owned(),
+            argv: self.argv.clone(),
+            environment: account.environment(std::env::var("TZ").ok(), &self.environment),
+            directory: self.directory.clone(),
+            identity: account.identity,
+            timeout: run.deadline.saturating_duration_since(Instant::now()),
+        })
+    }
+
+    /// What `report` means.
+    fn outcome(
+        &self,
+        report: &Report,
+        specification: &Specification,
+        run: &Run<'_>,
+    ) -> Result<Vec<crate::exposition::Family>, Failure> {
+        let failure = |outcome, message: String| Err(Failure::new(outcome, message));
+        match report.end {
+            End::Exited(0) => self.reader.families(&report.stdout.bytes).map_err(|unreadable| Failure {
+                detail: unreadable.detail,
+                ..Failure::new(Outcome::Output, unreadable.message)
+            }),
+            End::Exited(status) => failure(Outcome::Exit, format!("it exited with status {status}")),
+            End::Signalled(number) => failure(
+                Outcome::Signal,
+                match Signal::try_from(number) {
+                    Ok(signal) => format!("it was ended by signal {number} ({signal})"),
+                    Err(_) => format!("it was ended by signal {number}"),
+                },
+            ),
+            End::TimedOut => failure(
+                Outcome::Timeout,
+                format!("it did not end within {}", humantime::format_duration(run.timeout)),
+            ),
+            End::OverLimit => failure(
+                Outcome::Limit,
+                format!("it wrote more than {} MiB to its stdout", STDOUT_LIMIT >> 20),
+            ),
+            End::Stopped => Err(Failure::stopped()),
+            End::NotStarted(step, errno) => {
+                failure(Outcome::Spawn, not_started(step, Errno::from_raw(errno), specification))
+            }
+        }
+    }
+}
+
+/// Why a command was not started, and what to do.
+fn not_started(step: Step, errno: Errno, specification: &Specification) -> String {
+    let program = printable(&specification.program);
+    let user = match &specification.identity {
+        Some(identity) => format!("user id {}", identity.uid),
+        None => format!("user id {}", Uid::effective()),
+    };
+    let cause = errno.desc();
+    match (step, errno) {
+        (Step::User, _) => {
+            format!("can't become {user}: {cause}; promdrop lacks the capability, see its unit")
+        }
+        (Step::Directory, _) => {
+            format!("{user} can't enter its directory `{}`: {cause}", printable(&specification.directory))
+        }
+        (Step::Program, Errno::ENOENT) if Path::new(&specification.program).exists() => {
+            format!("can't start `{program}`: its interpreter is missing, see its first line")
+        }
+        (Step::Program, Errno::ENOEXEC) => {
+            format!(
+                "can't start `{program}`: it is no program for this machine, or a script whose first line is not `#!INTERPRETER`"
+            )
+        }
+        (Step::Program, Errno::EACCES) => {
+            format!(
+                "can't start `{program}`: {user} may not execute it; chmod +x, and see the directories above it"
+            )
+        }
+        (Step::Program, Errno::E2BIG) => {
+            format!(
+                "can't start `{program}`: its arguments and environment are too long; move them to a script"
+            )
+        }
+        (Step::Program, _) => format!("can't start `{program}`: {cause}"),
+    }
+}
+
+/// What is worth saying whatever the result.
+fn notes(report: &Report) -> Vec<String> {
+    let processes = |count: usize| if count == 1 { "1 process".into() } else { format!("{count} processes") };
+    let mut notes = Vec::new();
+    if report.leftovers > 0 {
+        notes.push(format!("ended {} that it left behind", processes(report.leftovers)));
+    }
+    if report.survivors > 0 {
+        notes.push(format!("{} of it could not be ended", processes(report.survivors)));
+    }
+    if report.undrained {
+        notes.push("a process that is not its descendant holds its output open".into());
+    }
+    notes
+}
+
+fn stderr_text(stderr: &Captured) -> String {
+    let cut = if stderr.truncated { "[...]" } else { "" };
+    format!("{cut}{}", String::from_utf8_lossy(&stderr.bytes))
+}
+
+/// The PATH that the command will see.
+fn search_path(environment: &[(String, String)]) -> &str {
+    let own = environment.iter().find(|(name, _)| name == "PATH");
+    own.map_or(account::PATH, |(_, path)| path)
+}
+
+/// The program that `name` stands for: itself where it is a path, else the first executable file of that name in
+/// `path`. The message says where it was looked for.
+fn find(name: &str, path: &str) -> Result<PathBuf, String> {
+    let executable = |path: &Path| {
+        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    if name.starts_with('/') {
+        return match Path::new(name).try_exists() {
+            Ok(false) => Err(format!("there is no program `{}`", printable(name))),
+            _ => Ok(PathBuf::from(name)),
+        };
+    }
+    path.split(':')
+        .filter(|dir| dir.starts_with('/'))
+        .map(|dir| Path::new(dir).join(name))
+        .find(|path| executable(path))
+        .ok_or_else(|| format!("there is no program `{}` in {}", printable(name), printable(path)))
+}
+
+/// A text that a program can be given.
+struct Text(String);
+
+fn without_nul(text: &str) -> Result<String, Wrong> {
+    if text.contains('\0') {
+        return Err(Wrong::new("a program can't be given a NUL byte", "remove the `\\0`"));
+    }
+    Ok(text.to_owned())
+}
+
+impl Field for Text {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        read_text(node, problems, |text| match text.trim() {
+            "" => Err(Wrong::new("there is nothing to run", "write a command line")),
+            _ => without_nul(text).map(Self),
+        })
+    }
+}
+
+/// A program, by absolute path or bare name, and its arguments.
+struct Argv(Vec<String>);
+
+impl Field for Argv {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        const CURE: &str =
+            "write `[PROGRAM, ARGUMENT, ...]`; for one line with pipes and the like there is `shell`";
+        let Value::List(items) = &node.value else {
+            let message = format!("this is {}, where a list is expected", node.value.kind());
+            problems.report(node, Wrong::new(message, CURE));
+            return None;
+        };
+        let Some(first) = items.first() else {
+            problems.report(node, Wrong::new("the list is empty", CURE));
+            return None;
+        };
+        let words = items.iter().map(|item| read_text(item, problems, without_nul));
+        let words: Vec<Option<String>> = words.collect();
+        let words: Vec<String> = words.into_iter().collect::<Option<_>>()?;
+        let program = words.first()?;
+        let wrong = if program.is_empty() {
+            Wrong::new("the program's name is empty", CURE)
+        } else if !program.starts_with('/') && program.contains('/') {
+            let message = format!("`{program}` is relative, and to what would depend on who starts promdrop");
+            Wrong::new(message, "write the absolute path, or a bare name to be found in PATH")
+        } else if !program.starts_with('/') && program.contains(char::is_whitespace) {
+            Wrong::new(format!("no program is called `{program}`"), CURE)
+        } else {
+            return Some(Self(words));
+        };
+        problems.report(first, wrong);
+        None
+    }
+}
+
+/// An absolute path.
+struct Directory(String);
+
+impl Field for Directory {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        read_text(node, problems, |text| match text.starts_with('/') {
+            true => without_nul(text).map(Self),
+            false => Err(Wrong::new(format!("`{text}` is not an absolute path"), "begin it with `/`")),
+        })
+    }
+}
+
+/// Names and values for the environment.
+struct Environment(Vec<(String, String)>);
+
+impl Field for Environment {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            let message = format!("this is {}, where a map is expected", node.value.kind());
+            problems.report(node, Wrong::new(message, "write a line `NAME: value` for each"));
+            return None;
+        };
+        check_keys(entries, problems);
+        let mut all = Vec::new();
+        for (key, value) in entries {
+            let Value::Text(name) = &key.value else { continue };
+            let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+            let fits = name.bytes().next().is_some_and(letter);
+            if !fits || !name.bytes().all(|b| letter(b) || b.is_ascii_digit()) {
+                let message = format!("`{name}` is not the name of a variable");
+                problems.report(key, Wrong::new(message, "use letters, digits and `_`, no digit first"));
+            }
+            let value = read_text(value, problems, without_nul);
+            all.extend(value.map(|value| (name.clone(), value)));
+        }
+        Some(Self(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::OnFailure;
+    use crate::config::yaml::decode;
+
+    fn problems(text: &str) -> Vec<String> {
+        let header = Header {
+            module: "command".into(),
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(10),
+            max_age: Duration::from_secs(300),
+            on_failure: OnFailure::Drop,
+            enabled: true,
+            user: None,
+            labels: Vec::new(),
+        };
+        let decoded = decode(text, |root, problems| {
+            let mut section = Section::open("command", root, problems)?;
+            let command = read(&mut section, &header);
+            section.finish();
+            command
+        });
+        let problems = decoded.err().unwrap_or_default().into_iter();
+        problems.map(|p| format!("{}:{}: {} = {}", p.line, p.column, p.message, p.cure)).collect()
+    }
+
+    #[test]
+    fn good_definitions() {
+        for text in [
+            "argv: [netstat, -an]",
+            "argv: [/no/such/program/yet]",
+            "shell: netstat -an | wc -l\ndirectory: /tmp\nenvironment: {A_1: ''}",
+            "argv: [a]\noutput: {format: prometheus}",
+            "argv: [a]\noutput: {format: value, name: a:b_c, type: untyped, help: x, labels: {a: b}}",
+        ] {
+            assert_eq!(problems(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_definitions_and_the_whole_of_what_is_said() {
+        const LIST: &str =
+            "write `[PROGRAM, ARGUMENT, ...]`; for one line with pipes and the like there is `shell`";
+        for (text, said) in [
+            (
+                "directory: /",
+                "1:1: `command` has neither `argv` nor `shell` = write `argv: [PROGRAM, ARGUMENT]`, or \
+                 `shell: \"LINE\"` for pipes and the like"
+                    .into(),
+            ),
+            (
+                "argv: [a]\nshell: b",
+                "2:8: `argv` and `shell` exclude each other = keep one of the two".into(),
+            ),
+            ("argv: netstat -an", format!("1:7: this is text, where a list is expected = {LIST}")),
+            ("argv: []", format!("1:7: the list is empty = {LIST}")),
+            ("argv: ['']", format!("1:8: the program's name is empty = {LIST}")),
+            ("argv: [netstat -an]", format!("1:8: no program is called `netstat -an` = {LIST}")),
+            (
+                "argv: [bin/check]",
+                "1:8: `bin/check` is relative, and to what would depend on who starts promdrop = write the \
+                 absolute path, or a bare name to be found in PATH"
+                    .into(),
+            ),
+            (
+                "argv: [sleep, 5]",
+                "1:15: this is a number, where text is expected = put it in quotes".into(),
+            ),
+            (
+                "argv: [a, \"\\0\"]",
+                "1:11: a program can't be given a NUL byte = remove the `\\0`".into(),
+            ),
+            ("shell: ' '", "1:8: there is nothing to run = write a command line".into()),
+            (
+                "argv: [a]\ndirectory: tmp",
+                "2:12: `tmp` is not an absolute path = begin it with `/`".into(),
+            ),
+            (
+                "argv: [a]\nenvironment: {1A: b}",
+                "2:15: `1A` is not the name of a variable = use letters, digits and `_`, no digit first".into(),
+            ),
+            (
+                "argv: [a]\nenvironment: {A: 1}",
+                "2:18: this is a number, where text is expected = put it in quotes".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: json}",
+                "2:18: there is no output format `json` = formats: prometheus, value".into(),
+            ),
+            ("argv: [a]\noutput: {}", "2:9: `output` has no `format` = formats: prometheus, value".into()),
+            (
+                "argv: [a]\noutput: {format: value}",
+                "2:9: `output` has no `name` = write `name: ` and what the number shall be called".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: prometheus, name: b}",
+                "2:30: unknown key `name` in `output` = known here: format".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: value, name: a-b}",
+                "2:31: `a-b` is not a metric name = use letters, digits, `_` and `:`, no digit first".into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: value, name: a, type: histogram}",
+                "2:40: `histogram` is not a type that one number can have = write gauge, counter or untyped"
+                    .into(),
+            ),
+            (
+                "argv: [a]\noutput: {format: value, name: a, labels: {__a: b}}",
+                "2:43: `__a` is not a label name = use letters, digits and `_`, no digit first, not two `_` first"
+                    .into(),
+            ),
+        ] {
+            assert_eq!(problems(text), [said as String], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_found_in_the_path_that_the_command_sees() {
+        assert_eq!(find("sh", account::PATH), Ok(PathBuf::from("/usr/bin/sh")));
+        let own = [("PATH".to_owned(), "relative:/no/such:/bin".to_owned())];
+        assert_eq!(find("sh", search_path(&own)), Ok(PathBuf::from("/bin/sh")));
+        assert_eq!(find("passwd", "/etc"), Err("there is no program `passwd` in /etc".into()));
+    }
+}

@@ -1,0 +1,413 @@
+//! What surrounds every module's one method: is it due, is it still running, how long may it take, what becomes of
+//! a failure, health, publishing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::health::{self, Health};
+use super::stop::Stop;
+use super::{Collection, Collector, Failure, Outcome, Run, State};
+use crate::config::fields::Stem;
+use crate::config::{Definition, Header, OnFailure};
+use crate::exposition::{self, Descriptor, Family};
+use crate::schedule;
+use crate::textfile::{self, Class, Directory};
+
+/// Every name that begins so is promdrop's own: no collector may use it.
+const OWN_PREFIX: &str = "promdrop_";
+
+/// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
+const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How a collector's run ended, for those who started it.
+#[derive(Debug)]
+pub struct Report {
+    /// The collector's name.
+    pub collector: String,
+    /// Its result.
+    pub outcome: Outcome,
+    /// Why it failed, in promdrop's words; empty on success.
+    pub message: String,
+    /// More on it, for the operator's eyes only.
+    pub detail: String,
+    /// What it wrote to stderr, bounded.
+    pub stderr: String,
+    /// Things worth saying though it succeeded.
+    pub notes: Vec<String>,
+    /// Whether this is news: the result has changed since the last run, or an hour has begun since.
+    pub news: bool,
+    /// promdrop was told to end while it ran.
+    pub stopped: bool,
+}
+
+/// What runs have in common: where they publish, for whom, and what ends them.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    /// The textfile directory.
+    pub directory: &'a Directory,
+    /// The collectors directory as the header names it: canonical.
+    pub source: &'a Path,
+    /// Raised when promdrop is told to end.
+    pub stop: &'a Stop,
+}
+
+impl Runner<'_> {
+    /// The slot that `stem` has to serve at `now`, `None` where it was served.
+    pub fn due(&self, stem: &Stem, interval: Duration, now: u64) -> Option<u64> {
+        // A file that can't be ours counts as never run: the run itself says what is wrong with it.
+        let before = self.directory.previous(&textfile::collector_file(stem.as_str())).ok().flatten();
+        schedule::due(now, interval, before.and_then(|before| before.header.slot))
+    }
+
+    /// As [`due`](Self::due), for a definition that can't be loaded and so can't say its interval.
+    pub fn config_due(&self, stem: &Stem, now: u64) -> Option<u64> {
+        let interval =
+            Before::read(self.directory, stem).ok().and_then(|before| before.gauge(&health::INTERVAL));
+        self.due(stem, interval.unwrap_or(UNKNOWN_INTERVAL), now)
+    }
+
+    /// Runs `definition` for `slot` and publishes what it found, or that it failed.
+    pub fn run(&self, definition: &Definition<Box<dyn Collector>>, slot: u64) -> Report {
+        let Definition { stem, header, module } = definition;
+        let lock = match self.directory.lock_collector(stem.as_str()) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Report::skipped(stem),
+            Err(error) => return Report::failed(stem, refusal(&error)),
+        };
+        let before = match Before::read(self.directory, stem) {
+            Ok(before) => before,
+            Err(failure) => return Report::failed(stem, failure),
+        };
+        let began = now();
+        let clock = Instant::now();
+        let result = attempt(module.as_ref(), stem, header, &before.module_state, self.stop);
+        let report = match result {
+            Err(failure) if failure.stopped => Report::failed(stem, failure),
+            result => self.publish(stem, header, &before, Ran { slot, began, took: clock.elapsed(), result }),
+        };
+        drop(lock);
+        report
+    }
+
+    /// Publishes the health of a definition that can't be loaded. The last good numbers stay until their age, which
+    /// the file itself remembers: the definition that could say otherwise can't be read.
+    pub fn config_failure(&self, stem: &Stem, message: &str, slot: u64) -> Report {
+        let failure = Failure::new(Outcome::Config, message);
+        let before = match self.directory.lock_collector(stem.as_str()) {
+            Ok(Some(_)) => Before::read(self.directory, stem),
+            Ok(None) => return Report::skipped(stem),
+            Err(error) => Err(refusal(&error)),
+        };
+        let before = match before {
+            Ok(before) => before,
+            Err(other) => return Report::failed(stem, other),
+        };
+        let interval = before.gauge(&health::INTERVAL).unwrap_or(UNKNOWN_INTERVAL);
+        let header = Header {
+            module: String::new(),
+            interval,
+            timeout: interval,
+            max_age: before.max_age.unwrap_or(interval * 5),
+            on_failure: OnFailure::Keep,
+            enabled: true,
+            user: None,
+            labels: Vec::new(),
+        };
+        let ran = Ran { slot, began: now(), took: Duration::ZERO, result: Err(failure) };
+        self.publish(stem, &header, &before, ran)
+    }
+
+    /// Publishes the result; where the numbers can't be published as they are, the failure to.
+    fn publish(&self, stem: &Stem, header: &Header, before: &Before, mut ran: Ran) -> Report {
+        let notes = ran.result.as_mut().map(|c| std::mem::take(&mut c.notes)).unwrap_or_default();
+        let mut stderr = ran.result.as_mut().map(|c| std::mem::take(&mut c.stderr)).unwrap_or_default();
+        if let Ok(found) = &mut ran.result
+            && let Err(failure) = label(found, header)
+        {
+            ran.result = Err(failure);
+        }
+        let mut written = self.write(stem, header, before, &ran);
+        if let (Err(error), Ok(_)) = (&written, &ran.result)
+            && matches!(error.class, Class::Invalid | Class::Limit)
+        {
+            ran.result = Err(refusal(error));
+            written = self.write(stem, header, before, &ran);
+        }
+        if let Err(error) = written {
+            // Nothing of this run is in the directory: that outweighs how the run itself went.
+            let mut failure = refusal(&error);
+            if let Err(own) = ran.result {
+                failure.detail =
+                    format!("the run itself had failed: {}: {}", own.outcome.word(), own.message);
+            }
+            ran.result = Err(failure);
+        }
+        let news = before.is_news(ran.slot, ran.result.as_ref().err());
+        let mut report = match ran.result {
+            Ok(_) => Report::success(stem),
+            Err(failure) => {
+                stderr.push_str(&failure.stderr);
+                Report::failed(stem, failure)
+            }
+        };
+        report.notes = notes;
+        report.stderr = stderr;
+        report.news = news;
+        report
+    }
+
+    fn write(&self, stem: &Stem, header: &Header, before: &Before, ran: &Ran) -> Result<(), textfile::Error> {
+        let (head, families) = compose(stem, header, self.source, before, ran);
+        self.directory.publish(&head, &families)
+    }
+}
+
+/// What a run found, and when.
+struct Ran {
+    slot: u64,
+    began: u64,
+    took: Duration,
+    result: Result<Collection, Failure>,
+}
+
+/// The header and the families that tell of `ran`. Pure.
+fn compose(
+    stem: &Stem,
+    header: &Header,
+    source: &Path,
+    before: &Before,
+    ran: &Ran,
+) -> (textfile::Header, Vec<Family>) {
+    let outcome = match &ran.result {
+        Ok(_) => Outcome::Success,
+        Err(failure) => failure.outcome,
+    };
+    let success = outcome == Outcome::Success;
+    let last_success = if success { Some(ran.began) } else { before.last_success };
+    let mut families: Vec<Family> = match &ran.result {
+        Ok(found) => found.families.clone(),
+        Err(_) if header.on_failure == OnFailure::Keep && before.is_fresh(ran.began, header.max_age) => {
+            before.families.clone()
+        }
+        Err(_) => Vec::new(),
+    };
+    let series = families.iter().map(|family| family.samples.len()).sum();
+    let mut runs = before.runs.clone();
+    health::count(&mut runs, outcome);
+    let health = Health {
+        collector: stem.as_str(),
+        success,
+        last_run: ran.began,
+        last_success,
+        duration: ran.took,
+        interval: header.interval,
+        max_age: header.max_age,
+        series,
+        runs: &runs,
+    };
+    families.extend(health.families());
+    let mut state = State::default();
+    state.put("runs", &runs);
+    state.put("module", ran.result.as_ref().map_or(&before.module_state, |found| &found.state));
+    let head = textfile::Header {
+        kind: textfile::Kind::Collector,
+        source: source.display().to_string(),
+        file: textfile::collector_file(stem.as_str()),
+        slot: Some(ran.slot),
+        last_success,
+        max_age: header.max_age,
+        failure: ran.result.as_ref().err().map(said),
+        state,
+    };
+    (head, families)
+}
+
+/// A failure as its header keeps it: promdrop's own words.
+fn said(failure: &Failure) -> String {
+    let mut said = format!("{}: {}", failure.outcome.word(), failure.message);
+    // Short enough to be kept whole, so that it is known again.
+    while said.len() > 150 {
+        said.pop();
+    }
+    said
+}
+
+/// What the collector's file said before this run.
+#[derive(Default)]
+struct Before {
+    slot: Option<u64>,
+    last_success: Option<u64>,
+    max_age: Option<Duration>,
+    failure: Option<String>,
+    runs: State,
+    module_state: State,
+    families: Vec<Family>,
+    health: Vec<Family>,
+    known: bool,
+}
+
+impl Before {
+    fn read(directory: &Directory, stem: &Stem) -> Result<Self, Failure> {
+        // What is somebody else's is refused before anything is run for nothing.
+        let published =
+            directory.previous(&textfile::collector_file(stem.as_str())).map_err(|e| refusal(&e))?;
+        let Some(published) = published else { return Ok(Self::default()) };
+        let header = published.header;
+        let (health, families) = published
+            .families
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|family| family.name.starts_with(OWN_PREFIX));
+        Ok(Self {
+            slot: header.slot,
+            last_success: header.last_success,
+            max_age: Some(header.max_age),
+            failure: header.failure,
+            runs: header.state.part("runs"),
+            module_state: header.state.part("module"),
+            families,
+            health,
+            known: true,
+        })
+    }
+
+    fn is_fresh(&self, now: u64, max_age: Duration) -> bool {
+        self.last_success.is_some_and(|at| now.saturating_sub(at) <= schedule::millis(max_age))
+    }
+
+    /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.
+    fn is_news(&self, slot: u64, failure: Option<&Failure>) -> bool {
+        const HOUR: u64 = 3_600_000;
+        !self.known || self.failure != failure.map(said) || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
+    }
+
+    fn gauge(&self, descriptor: &Descriptor) -> Option<Duration> {
+        let family = self.health.iter().find(|family| family.name == descriptor.name)?;
+        Duration::try_from_secs_f64(family.samples.first()?.value).ok().filter(|d| !d.is_zero())
+    }
+}
+
+/// One run of a module, a panic of it included: whatever happens there stays there.
+fn attempt(
+    module: &dyn Collector,
+    stem: &Stem,
+    header: &Header,
+    previous: &State,
+    stop: &Stop,
+) -> Result<Collection, Failure> {
+    let run = Run {
+        collector: stem.as_str(),
+        deadline: Instant::now() + header.timeout,
+        timeout: header.timeout,
+        previous,
+        stop,
+    };
+    let found = catch_unwind(AssertUnwindSafe(|| module.collect(&run)))
+        .unwrap_or_else(|_| Err(Failure::new(Outcome::Internal, "a fault in promdrop: please report it")))?;
+    if let Some(family) = found.families.iter().find(|family| family.name.starts_with(OWN_PREFIX)) {
+        let message = format!("names that begin with `{OWN_PREFIX}` are promdrop's own");
+        let mut failure = Failure::new(Outcome::Invalid, message);
+        failure.detail = format!("the output has a family `{}`: rename it", family.name);
+        failure.stderr = found.stderr;
+        return Err(failure);
+    }
+    Ok(found)
+}
+
+/// Runs `definition` as [`Runner::run`] would and publishes nothing: what would be published, or why not.
+///
+/// # Errors
+/// The failure that a run would report.
+pub fn rehearse(
+    definition: &Definition<Box<dyn Collector>>,
+    directory: Option<&Directory>,
+    stop: &Stop,
+) -> Result<Collection, Failure> {
+    let Definition { stem, header, module } = definition;
+    let before = directory.map_or(Ok(Before::default()), |directory| Before::read(directory, stem))?;
+    let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop)?;
+    label(&mut found, header)?;
+    let mut text = String::new();
+    exposition::render(&found.families, &mut text);
+    match exposition::prove(text.as_bytes()) {
+        Ok(()) => Ok(found),
+        Err(problems) => {
+            let path = Path::new(&textfile::collector_file(stem.as_str())).to_owned();
+            let error = textfile::Error { class: Class::Invalid, path, problems, text };
+            Err(Failure { stderr: found.stderr, ..refusal(&error) })
+        }
+    }
+}
+
+/// Puts the definition's labels on every sample.
+fn label(found: &mut Collection, header: &Header) -> Result<(), Failure> {
+    if header.labels.is_empty() {
+        return Ok(());
+    }
+    for sample in found.families.iter_mut().flat_map(|family| &mut family.samples) {
+        for (name, value) in &header.labels {
+            if sample.labels.iter().any(|(taken, _)| taken == name) {
+                let message = format!("the definition's label `{name}` is already on a sample of the output");
+                return Err(Failure::new(Outcome::Invalid, message));
+            }
+            sample.labels.push((name.clone(), value.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// What the directory refused, as a failure: the message is one line of promdrop's own words, the detail all of it.
+fn refusal(error: &textfile::Error) -> Failure {
+    let outcome = match error.class {
+        Class::Invalid => Outcome::Invalid,
+        Class::Refused => Outcome::Conflict,
+        Class::Lock => Outcome::Lock,
+        Class::Limit => Outcome::Limit,
+        Class::Io => Outcome::Internal,
+    };
+    let message = match (error.class, error.problems.as_slice()) {
+        // The problems quote what was collected.
+        (Class::Invalid, problems) => {
+            format!("its families break {} rules of the text format", problems.len())
+        }
+        (_, [problem, ..]) => problem.message.clone(),
+        (_, []) => String::new(),
+    };
+    Failure { detail: error.to_string(), ..Failure::new(outcome, message) }
+}
+
+impl Report {
+    fn success(stem: &Stem) -> Self {
+        Self {
+            collector: stem.to_string(),
+            outcome: Outcome::Success,
+            message: String::new(),
+            detail: String::new(),
+            stderr: String::new(),
+            notes: Vec::new(),
+            news: true,
+            stopped: false,
+        }
+    }
+
+    fn failed(stem: &Stem, failure: Failure) -> Self {
+        Self {
+            outcome: failure.outcome,
+            message: failure.message,
+            detail: failure.detail,
+            stderr: failure.stderr,
+            stopped: failure.stopped,
+            ..Self::success(stem)
+        }
+    }
+
+    fn skipped(stem: &Stem) -> Self {
+        Self::failed(stem, Failure::new(Outcome::Skipped, "it still runs, started by another promdrop"))
+    }
+}
+
+/// Milliseconds since the epoch.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, schedule::millis)
+}

@@ -1,0 +1,56 @@
+//! One file a subcommand; the only place that prints.
+
+pub mod check;
+pub mod run;
+pub mod test;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::collect::runner::Report;
+use crate::diagnostic::printable;
+
+/// Everything went well.
+const GOOD: u8 = 0;
+/// It ran, but something failed.
+const FAILED: u8 = 1;
+/// Usage or configuration.
+const USAGE: u8 = 2;
+
+/// Does what the command line says; the exit status.
+pub fn dispatch(cli: &Cli) -> ExitCode {
+    let places = &cli.places;
+    match &cli.command {
+        Command::Run { names } => run::run(places, names),
+        Command::Test { name } => test::run(places, name),
+        Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
+    }
+}
+
+/// A line to stderr. That nobody reads it is no reason to fail.
+fn complain(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Text to stdout, likewise.
+fn show(text: impl std::fmt::Display) {
+    let _ = write!(std::io::stdout().lock(), "{text}");
+}
+
+/// A report as lines: result and reason, detail, what the collector wrote to stderr.
+fn describe(report: &Report) -> String {
+    let name = &report.collector;
+    let mut lines = Vec::new();
+    if !report.message.is_empty() {
+        lines.push(format!("promdrop: {name}: {}: {}", report.outcome.word(), printable(&report.message)));
+    }
+    lines.extend(report.notes.iter().map(|note| format!("promdrop: {name}: {}", printable(note))));
+    lines.extend(report.detail.lines().map(|line| format!("  {}", printable(line))));
+    // A collector that succeeds may write to stderr what it likes; it is only worth reading when there is something
+    // else to say.
+    if !lines.is_empty() {
+        lines.extend(report.stderr.lines().map(|line| format!("  stderr: {}", printable(line))));
+    }
+    lines.join("\n")
+}

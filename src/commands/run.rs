@@ -1,0 +1,260 @@
+//! `promdrop run [NAME...]`: what is due, run and published.
+
+use std::borrow::Cow;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{FAILED, GOOD, USAGE, complain, describe};
+use crate::cli::Places;
+use crate::collect::health::seconds;
+use crate::collect::runner::{Report, Runner, now};
+use crate::collect::stop::Stop;
+use crate::collect::{Collector, Outcome, read_module};
+use crate::config::Definition;
+use crate::config::load::{Failed, Loaded, load_directory};
+use crate::exposition::{Descriptor, Family, Kind};
+use crate::schedule;
+use crate::textfile::{self, Directory, State};
+
+/// Collectors that run at the same time. A slow one delays nobody before so many are slow.
+const AT_ONCE: usize = 64;
+
+/// The age of promdrop.prom. A host where nothing has run for so long has other news than this.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
+const BUILD_INFO: Descriptor = Descriptor {
+    name: "promdrop_build_info",
+    help: "The version of promdrop that ran last; always 1.",
+    kind: Kind::Gauge,
+};
+const LAST_RUN: Descriptor = Descriptor {
+    name: "promdrop_last_run_timestamp_seconds",
+    help: "When promdrop last ran a collector, in seconds since the epoch.",
+    kind: Kind::Gauge,
+};
+const DURATION: Descriptor = Descriptor {
+    name: "promdrop_last_run_duration_seconds",
+    help: "How long that run of promdrop took as a whole.",
+    kind: Kind::Gauge,
+};
+const DEFINITIONS: Descriptor = Descriptor {
+    name: "promdrop_definitions",
+    help: "Collector definitions by state: enabled, disabled, or failed to load.",
+    kind: Kind::Gauge,
+};
+
+type Loading = Loaded<Box<dyn Collector>>;
+type Due<'a> = (&'a Definition<Box<dyn Collector>>, u64);
+
+/// Runs `names`, or all that is due; the exit status.
+pub fn run(places: &Places, names: &[String]) -> ExitCode {
+    ExitCode::from(match try_run(places, names) {
+        Ok(status) => status,
+        Err(message) => {
+            complain(format_args!("promdrop: {message}"));
+            USAGE
+        }
+    })
+}
+
+fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
+    let clock = Instant::now();
+    let began = now();
+    let stop = Stop::listen().map_err(|e| format!("can't listen for signals: {}", e.desc()))?;
+    let loaded: Loading =
+        load_directory(&places.collectors_dir, &read_module).map_err(|error| error.to_string())?;
+    check_names(&loaded, names, &places.collectors_dir)?;
+    let directory = Directory::open(&places.textfile_dir).map_err(|error| error.to_string())?;
+    let source = places.collectors_dir.canonicalize().unwrap_or_else(|_| places.collectors_dir.clone());
+    let runner = Runner { directory: &directory, source: &source, stop: &stop };
+    let wanted = |stem: &str| names.is_empty() || names.iter().any(|name| name == stem);
+    // Someone who watches, or asked for a collector by name, is told everything.
+    let watched = !names.is_empty() || std::io::stderr().is_terminal();
+
+    let mut status = GOOD;
+    let mut ran = false;
+    for failed in &loaded.failed {
+        if failed.stem.as_ref().is_none_or(|stem| wanted(stem.as_str())) {
+            status = FAILED;
+            ran |= report_config(&runner, failed, began, watched);
+        }
+    }
+
+    let due: Vec<Due<'_>> = loaded
+        .definitions
+        .iter()
+        .filter(|definition| definition.header.enabled && wanted(definition.stem.as_str()))
+        .filter_map(|definition| {
+            let interval = definition.header.interval;
+            let slot = if names.is_empty() {
+                runner.due(&definition.stem, interval, began)?
+            } else {
+                schedule::slot(began, interval)
+            };
+            Some((definition, slot))
+        })
+        .collect();
+    ran |= !due.is_empty();
+    run_all(&runner, &due, |report| {
+        if report.outcome != Outcome::Success && report.outcome != Outcome::Skipped {
+            status = FAILED;
+        }
+        let text = describe(&report);
+        if (report.news || watched) && !text.is_empty() {
+            complain(text);
+        }
+    });
+
+    if ran && !stop.is_raised() {
+        let facts = Facts { began, took: clock.elapsed(), loaded: &loaded };
+        if let Err(error) = facts.publish(&directory, &source) {
+            complain(format_args!("promdrop: {error}"));
+            status = FAILED;
+        }
+    }
+    if ran && let Err(error) = finish(&directory) {
+        complain(format_args!("promdrop: {error}"));
+        status = FAILED;
+    }
+    if stop.is_raised() {
+        complain("promdrop: told to end: what ran was ended, what was published before stands");
+        status = FAILED;
+    }
+    Ok(status)
+}
+
+/// Every name must be a collector that may run.
+fn check_names(loaded: &Loading, names: &[String], collectors_dir: &Path) -> Result<(), String> {
+    for name in names {
+        let failed = loaded.failed.iter().any(|f| f.stem.as_ref().is_some_and(|stem| stem.as_str() == name));
+        match loaded.definitions.iter().find(|definition| definition.stem.as_str() == name) {
+            Some(definition) if !definition.header.enabled => {
+                return Err(format!("collector {name} is disabled: its file says `enabled: false`"));
+            }
+            None if !failed => {
+                let known: Vec<&str> = loaded.definitions.iter().map(|d| d.stem.as_str()).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let directory = collectors_dir.display();
+                return Err(format!("there is no collector {name} in {directory}; there are: {known}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Says what is wrong with a definition and publishes it as health; whether anything was published.
+fn report_config(runner: &Runner<'_>, failed: &Failed, began: u64, watched: bool) -> bool {
+    // Without a valid name there is no file to publish in; the exit status and stderr remain.
+    let Some(stem) = &failed.stem else {
+        complain(failed);
+        return false;
+    };
+    let Some(slot) = runner.config_due(stem, began) else {
+        if watched {
+            complain(failed);
+        }
+        return false;
+    };
+    let report = runner.config_failure(stem, &summary(failed), slot);
+    if report.outcome != Outcome::Config && report.outcome != Outcome::Skipped {
+        complain(describe(&report));
+    }
+    if report.news || watched {
+        complain(failed);
+    }
+    true
+}
+
+/// A definition's problems in one line that may be published: where, but nothing of what the file holds.
+fn summary(failed: &Failed) -> String {
+    let count = failed.problems.len();
+    let problems = if count == 1 { "problem" } else { "problems" };
+    match failed.problems.first() {
+        Some(first) if first.line > 0 => {
+            format!(
+                "the definition has {count} {problems}, the first in line {}, column {}",
+                first.line, first.column
+            )
+        }
+        _ => "the definition can't be loaded".to_owned(),
+    }
+}
+
+/// Runs all of `due`, each in a thread of its own where there are several, and hands on each report as it comes.
+fn run_all(runner: &Runner<'_>, due: &[Due<'_>], mut tell: impl FnMut(Report)) {
+    if let [(definition, slot)] = due {
+        return tell(runner.run(definition, *slot));
+    }
+    let next = AtomicUsize::new(0);
+    let (sender, reports) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..due.len().min(AT_ONCE) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while let Some((definition, slot)) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // The receiver outlives this scope.
+                    let _ = sender.send(runner.run(definition, *slot));
+                }
+            });
+        }
+        drop(sender);
+        for report in reports {
+            tell(report);
+        }
+    });
+}
+
+/// Once a run: what was published is made to last, and what a killed promdrop left half written is removed.
+fn finish(directory: &Directory) -> Result<(), textfile::Error> {
+    directory.sync()?;
+    directory.sweep_temporaries(SystemTime::now()).map(drop)
+}
+
+/// What there is to say of a run as a whole.
+struct Facts<'a> {
+    began: u64,
+    took: Duration,
+    loaded: &'a Loading,
+}
+
+impl Facts<'_> {
+    fn publish(&self, directory: &Directory, source: &Path) -> Result<(), textfile::Error> {
+        let header = textfile::Header {
+            kind: textfile::Kind::Collector,
+            source: source.display().to_string(),
+            file: textfile::RUN_FILE.to_owned(),
+            slot: None,
+            last_success: Some(self.began),
+            max_age: MAX_AGE,
+            failure: None,
+            state: State::default(),
+        };
+        directory.publish(&header, &self.families())
+    }
+
+    fn families(&self) -> Vec<Family> {
+        let mut build = Family::new(&BUILD_INFO);
+        build.push(vec![(Cow::Borrowed("version"), Cow::Borrowed(env!("CARGO_PKG_VERSION")))], 1.0);
+        let mut last_run = Family::new(&LAST_RUN);
+        last_run.push(Vec::new(), seconds(self.began));
+        let mut duration = Family::new(&DURATION);
+        duration.push(Vec::new(), self.took.as_secs_f64());
+        let mut definitions = Family::new(&DEFINITIONS);
+        let enabled =
+            |wanted: bool| self.loaded.definitions.iter().filter(move |d| d.header.enabled == wanted);
+        for (state, count) in [
+            ("enabled", enabled(true).count()),
+            ("disabled", enabled(false).count()),
+            ("failed", self.loaded.failed.len()),
+        ] {
+            definitions.push(vec![(Cow::Borrowed("state"), Cow::Borrowed(state))], count as f64);
+        }
+        vec![build, last_run, duration, definitions]
+    }
+}

@@ -1,0 +1,83 @@
+//! `promdrop test NAME`: one collector run for the eyes of whoever writes it; nothing is published.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use super::{FAILED, GOOD, USAGE, complain, show};
+use crate::cli::Places;
+use crate::collect::read_module;
+use crate::collect::runner::rehearse;
+use crate::collect::stop::Stop;
+use crate::config::load::load_directory;
+use crate::diagnostic::printable;
+use crate::exposition;
+use crate::textfile::{self, Directory};
+
+/// Runs the collector `name`; the exit status.
+pub fn run(places: &Places, name: &str) -> ExitCode {
+    ExitCode::from(match try_run(places, name) {
+        Ok(status) => status,
+        Err(message) => {
+            complain(format_args!("promdrop: {message}"));
+            USAGE
+        }
+    })
+}
+
+fn try_run(places: &Places, name: &str) -> Result<u8, String> {
+    let stop = Stop::listen().map_err(|e| format!("can't listen for signals: {}", e.desc()))?;
+    let loaded = load_directory(&places.collectors_dir, &read_module).map_err(|error| error.to_string())?;
+    if let Some(failed) = loaded.failed.iter().find(|f| f.stem.as_ref().is_some_and(|s| s.as_str() == name)) {
+        complain(failed);
+        return Ok(USAGE);
+    }
+    let Some(definition) = loaded.definitions.iter().find(|definition| definition.stem.as_str() == name)
+    else {
+        let known: Vec<&str> = loaded.definitions.iter().map(|d| d.stem.as_str()).collect();
+        return Err(format!("there is no collector {name}; there are: {}", known.join(", ")));
+    };
+    // What is published is only read, so that counters go on from it; without it they begin at 0.
+    let directory = Directory::open(&places.textfile_dir);
+    let clock = Instant::now();
+    let rehearsal = rehearse(definition, directory.as_ref().ok(), &stop);
+    let took = clock.elapsed();
+
+    show(format_args!("collector  {name}, module {}\n", definition.header.module));
+    show(format_args!(
+        "took       {:.3} s, of {} s at most\n",
+        took.as_secs_f64(),
+        definition.header.timeout.as_secs_f64()
+    ));
+    let stderr = rehearsal.as_ref().map_or_else(|f| &f.stderr, |found| &found.stderr);
+    for (i, line) in stderr.lines().enumerate() {
+        show(format_args!("{:<10} {}\n", if i == 0 { "stderr" } else { "" }, printable(line)));
+    }
+    let file = textfile::collector_file(name);
+    match rehearsal {
+        Ok(found) => {
+            for note in &found.notes {
+                show(format_args!("note       {}\n", printable(note)));
+            }
+            let series: usize = found.families.iter().map(|family| family.samples.len()).sum();
+            show(format_args!("verdict    good: {series} series, which `run` would publish in {file}\n\n"));
+            let mut text = String::new();
+            exposition::render(&found.families, &mut text);
+            show(text);
+            if let Err(error) = directory {
+                complain(format_args!("promdrop: but `run` could not publish: {error}"));
+                return Ok(FAILED);
+            }
+            Ok(GOOD)
+        }
+        Err(failure) => {
+            show(format_args!("verdict    {}: {}\n", failure.outcome.word(), printable(&failure.message)));
+            for line in failure.detail.lines() {
+                show(format_args!("           {}\n", printable(line)));
+            }
+            show(
+                "           `run` would publish its health only, and keep or drop the last good numbers as `on_failure` says\n",
+            );
+            Ok(FAILED)
+        }
+    }
+}

@@ -1,0 +1,630 @@
+//! One line of exposition text to its tokens: what stands there, and the first thing that can't.
+//!
+//! The scanner follows node_exporter's own parser (prometheus/common, expfmt/text_parse.go, v0.37.0 in node_exporter
+//! 1.5.0, v0.62.0 in Debian's 1.9.0). It works on bytes, since comments need not be UTF-8; tokens are slices of the
+//! line, and the labels of a sample share one buffer, so that a line costs no allocation.
+
+use std::borrow::Cow;
+
+use super::family::Kind;
+
+/// Bytes of a line, and where in the line they begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token<'a> {
+    pub at: usize,
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Token<'a> {
+    /// As text; only for tokens that are known to be UTF-8.
+    pub fn str(self) -> &'a str {
+        std::str::from_utf8(self.bytes).unwrap_or_default()
+    }
+
+    /// As text with its escapes resolved; only for HELP texts and label values that the scanner let pass.
+    pub fn unescaped(self) -> Cow<'a, str> {
+        let text = self.str();
+        if !text.contains('\\') {
+            return Cow::Borrowed(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            out.push(match c {
+                '\\' => match chars.next() {
+                    Some('n') => '\n',
+                    escaped => escaped.unwrap_or('\\'),
+                },
+                c => c,
+            });
+        }
+        Cow::Owned(out)
+    }
+}
+
+/// A label of a sample, its value still escaped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Label<'a> {
+    pub name: Token<'a>,
+    pub value: Token<'a>,
+}
+
+/// What a line is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Line<'a> {
+    /// Nothing but blanks.
+    Blank,
+    /// A comment, or a HELP or TYPE that ends with the name, which node_exporter takes for one.
+    Comment,
+    /// HELP, its text still escaped; without text it only declares the family.
+    Help { name: Token<'a>, text: Token<'a> },
+    /// TYPE; without a word it only declares the family.
+    Type { name: Token<'a>, kind: Option<Kind> },
+    /// A sample; its labels are in the scanner.
+    Sample { name: Token<'a>, value_at: usize, value: f64 },
+}
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    // The line as a whole.
+    Cut,
+    Nul,
+    ByteOrderMark,
+    CarriageReturn,
+    // The name of a sample.
+    NoName,
+    NamelessBraces,
+    QuotedName,
+    NameByte,
+    // Its labels.
+    NoLabelName,
+    QuotedLabelName,
+    NoEquals,
+    NoQuote,
+    OpenValue,
+    LabelEscape,
+    LabelNotUtf8,
+    NoComma,
+    OpenLabels,
+    // Its value, and what follows.
+    NoValue,
+    NotANumber,
+    Hexadecimal,
+    SignedNan,
+    Overflow,
+    BlankAfterValue,
+    Timestamp,
+    Exemplar,
+    AfterValue,
+    // HELP and TYPE.
+    MetaName,
+    HelpEscape,
+    HelpNotUtf8,
+    UnknownKind,
+    GaugeHistogram,
+    BlankAfterKind,
+    // Found across lines.
+    SecondHelp,
+    SecondType,
+    LateType,
+    PartDeclared,
+    // Fine for node_exporter, but not what promdrop writes.
+    NotCanonical(&'static str),
+}
+
+impl Flaw {
+    /// The message and the cure; `quoted` is the start of what stands at the place.
+    pub fn describe(self, quoted: &str) -> (String, &'static str) {
+        let name_cure = "a sample begins with a name of letters, digits, `_` and `:`, no digit first; a comment begins with `#`";
+        let label_cure = "write labels as {name=\"value\",other=\"value\"}; a name has letters, digits and `_`, no digit first";
+        let number_cure = "write a decimal number, NaN, +Inf or -Inf";
+        let kinds = "the kinds are counter, gauge, histogram, summary and untyped";
+        let utf8 = "print UTF-8, or set a UTF-8 locale for the command";
+        let once = "a family has one HELP and one TYPE line: remove this one";
+        match self {
+            Flaw::Cut => (
+                "the last line has no end: was the output cut?".into(),
+                "end every line, the last one too, with a newline",
+            ),
+            Flaw::Nul => ("a NUL byte: was the file not written whole?".into(), "write the text anew"),
+            Flaw::ByteOrderMark => {
+                ("a byte order mark".into(), "save the text as UTF-8 without a byte order mark")
+            }
+            Flaw::CarriageReturn => {
+                ("the line ends in CR LF".into(), "end all lines with LF alone, for example with dos2unix")
+            }
+            Flaw::NoName => (format!("no metric name at `{quoted}`"), name_cure),
+            Flaw::NamelessBraces => (
+                "labels without a metric name: node_exporter 1.9.0 dies of it".into(),
+                "write the name before the brace: name{label=\"value\"} 1",
+            ),
+            Flaw::QuotedName => (
+                "a metric name in quotes".into(),
+                "write a name of letters, digits, `_` and `:`, without quotes",
+            ),
+            Flaw::NameByte => (
+                format!(
+                    "`{quoted}` can't be part of a metric name, and without a blank before it is no value either"
+                ),
+                "use `_` in names; put a blank before the value",
+            ),
+            Flaw::NoLabelName => (format!("no label name at `{quoted}`"), label_cure),
+            Flaw::QuotedLabelName => ("a label name in quotes".into(), label_cure),
+            Flaw::NoEquals => (format!("no `=` after the label name, but `{quoted}`"), label_cure),
+            Flaw::NoQuote => ("the label value is not in double quotes".into(), label_cure),
+            Flaw::OpenValue => (
+                "the label value has no closing quote".into(),
+                "close it on the same line; write a quote in it as `\\\"`, a line feed as `\\n`",
+            ),
+            Flaw::LabelEscape => (
+                format!("`{quoted}` is no escape of a label value"),
+                "only `\\\\`, `\\\"` and `\\n` are; write a backslash as `\\\\`",
+            ),
+            Flaw::LabelNotUtf8 => ("the label value is not UTF-8".into(), utf8),
+            Flaw::NoComma => (format!("no `,` or `}}` after the label value, but `{quoted}`"), label_cure),
+            Flaw::OpenLabels => ("the labels have no closing `}`".into(), label_cure),
+            Flaw::NoValue => ("the sample has no value".into(), number_cure),
+            Flaw::NotANumber => (format!("`{quoted}` is no number"), number_cure),
+            Flaw::Hexadecimal => {
+                (format!("`{quoted}` is hexadecimal, which node_exporter rejects"), number_cure)
+            }
+            Flaw::SignedNan => ("NaN has no sign".into(), "write NaN"),
+            Flaw::Overflow => (format!("`{quoted}` is larger than a 64-bit float can be"), number_cure),
+            Flaw::BlankAfterValue => ("blanks after the value".into(), "end the line right after the value"),
+            Flaw::Timestamp => (
+                "a timestamp: node_exporter drops a file that holds one".into(),
+                "print the value alone; node_exporter takes the time of the scrape",
+            ),
+            Flaw::Exemplar => ("an exemplar, which only OpenMetrics has".into(), "print the value alone"),
+            Flaw::AfterValue => (
+                format!("`{quoted}` after the value"),
+                "print one sample a line, and nothing after its value",
+            ),
+            Flaw::MetaName => (
+                format!("no metric name after HELP or TYPE, but `{quoted}`"),
+                "write `# HELP name text` or `# TYPE name kind`; begin a comment with another word",
+            ),
+            Flaw::HelpEscape => (
+                format!("`{quoted}` is no escape of a HELP text"),
+                "only `\\\\` and `\\n` are; write a backslash as `\\\\`, and a quote as it is",
+            ),
+            Flaw::HelpNotUtf8 => {
+                ("the HELP text is not UTF-8: Prometheus would refuse the whole scrape".into(), utf8)
+            }
+            Flaw::UnknownKind => (format!("`{quoted}` is no kind of metric"), kinds),
+            Flaw::GaugeHistogram => (format!("node_exporter dies of the kind `{quoted}`"), kinds),
+            Flaw::BlankAfterKind => {
+                ("something after the kind".into(), "end the TYPE line right after the kind")
+            }
+            Flaw::SecondHelp => ("a second HELP of this family".into(), once),
+            Flaw::SecondType => ("a second TYPE of this family".into(), once),
+            Flaw::LateType => {
+                ("TYPE after samples of this family".into(), "print TYPE before the family's samples")
+            }
+            Flaw::PartDeclared => (
+                "the name is part of the histogram or summary declared above".into(),
+                "remove the line, or rename one of the two families",
+            ),
+            Flaw::NotCanonical(what) => (format!("not as promdrop writes it: {what}"), ""),
+        }
+    }
+}
+
+/// A flaw and its place, in bytes from the start of what was scanned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub at: usize,
+    pub flaw: Flaw,
+}
+
+/// A number as node_exporter reads it: what Go's strconv.ParseFloat takes, without hexadecimal and underscores.
+pub(super) fn number(bytes: &[u8]) -> Result<f64, Flaw> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Flaw::NotANumber)?;
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let value: f64 = text.parse().map_err(|_| match unsigned.get(..2) {
+        Some("0x" | "0X") => Flaw::Hexadecimal,
+        _ => Flaw::NotANumber,
+    })?;
+    // Where Rust differs from Go: it takes a signed NaN, and rounds what is too large to infinity.
+    if value.is_nan() && unsigned.len() < text.len() {
+        return Err(Flaw::SignedNan);
+    }
+    if value.is_infinite() && unsigned.starts_with(|c: char| !c.is_ascii_alphabetic()) {
+        return Err(Flaw::Overflow);
+    }
+    Ok(value)
+}
+
+/// Takes lines apart.
+#[derive(Debug, Default)]
+pub(super) struct Scanner<'a> {
+    /// The labels of the last sample.
+    pub labels: Vec<Label<'a>>,
+    /// The first thing in the last line that promdrop would have written otherwise.
+    pub odd: Option<Fault>,
+}
+
+impl<'a> Scanner<'a> {
+    /// Takes `line` apart, without its line feed.
+    ///
+    /// # Errors
+    /// The first place where the line can't be read; nothing after it is known.
+    pub fn scan(&mut self, line: &'a [u8]) -> Result<Line<'a>, Fault> {
+        self.labels.clear();
+        self.odd = None;
+        let mut cursor = Cursor { line, at: 0, odd: &mut self.odd };
+        cursor.blanks(b"");
+        match cursor.peek() {
+            None => {
+                cursor.odd(0, "an empty line");
+                Ok(Line::Blank)
+            }
+            Some(b'#') => cursor.comment(),
+            Some(_) => cursor.sample(&mut self.labels),
+        }
+    }
+}
+
+/// A place in a line.
+struct Cursor<'a, 'b> {
+    line: &'a [u8],
+    at: usize,
+    odd: &'b mut Option<Fault>,
+}
+
+impl<'a> Cursor<'a, '_> {
+    fn peek(&self) -> Option<u8> {
+        self.line.get(self.at).copied()
+    }
+
+    fn rest(&self) -> Token<'a> {
+        Token { at: self.at, bytes: self.line.get(self.at..).unwrap_or_default() }
+    }
+
+    fn fail<T>(&self, flaw: Flaw) -> Result<T, Fault> {
+        Err(Fault { at: self.at, flaw })
+    }
+
+    fn odd(&mut self, at: usize, what: &'static str) {
+        self.odd.get_or_insert(Fault { at, flaw: Flaw::NotCanonical(what) });
+    }
+
+    /// Passes `byte` if it stands here.
+    fn pass(&mut self, byte: u8) -> bool {
+        let here = self.peek() == Some(byte);
+        self.at += usize::from(here);
+        here
+    }
+
+    fn take_while(&mut self, keep: impl Fn(u8) -> bool) -> Token<'a> {
+        let Token { at, bytes } = self.rest();
+        let length = bytes.iter().position(|byte| !keep(*byte)).unwrap_or(bytes.len());
+        self.at += length;
+        Token { at, bytes: bytes.get(..length).unwrap_or_default() }
+    }
+
+    /// Passes blanks, of which promdrop would have written `canonical`.
+    fn blanks(&mut self, canonical: &[u8]) {
+        let Token { at, bytes } = self.take_while(is_blank);
+        if bytes != canonical {
+            self.odd(at, if canonical.is_empty() { "a blank" } else { "not one blank" });
+        }
+    }
+
+    fn word(&mut self) -> Token<'a> {
+        self.take_while(|byte| !is_blank(byte))
+    }
+
+    /// A metric name; empty where none stands.
+    fn metric_name(&mut self) -> Token<'a> {
+        match self.peek() {
+            Some(b'0'..=b'9') => Token { at: self.at, bytes: b"" },
+            _ => self.take_while(|byte| is_label_byte(byte) || byte == b':'),
+        }
+    }
+
+    fn comment(&mut self) -> Result<Line<'a>, Fault> {
+        let start = self.at;
+        self.pass(b'#');
+        // A plain comment may begin as it likes; only HELP and TYPE are held to one blank.
+        let gap = self.take_while(is_blank);
+        let word = self.word();
+        let is_help = match word.bytes {
+            b"HELP" => true,
+            b"TYPE" => false,
+            _ => return Ok(Line::Comment),
+        };
+        if gap.bytes != b" " {
+            self.odd(start + 1, "not one blank");
+        }
+        if self.peek().is_none() {
+            self.odd(start, "HELP or TYPE without a name");
+            return Ok(Line::Comment);
+        }
+        self.blanks(b" ");
+        let name = self.metric_name();
+        if self.peek().is_none() {
+            self.odd(start, "HELP or TYPE with nothing after the name");
+            return Ok(Line::Comment);
+        }
+        if name.bytes.is_empty() || !self.peek().is_some_and(is_blank) {
+            self.at = name.at;
+            return self.fail(Flaw::MetaName);
+        }
+        self.blanks(b" ");
+        let rest = self.rest();
+        if rest.bytes.is_empty() {
+            self.odd(start, "HELP or TYPE with nothing after the name");
+        }
+        if is_help {
+            self.help_text()?;
+            return Ok(Line::Help { name, text: rest });
+        }
+        let kind = if rest.bytes.is_empty() { None } else { Some(self.kind()?) };
+        Ok(Line::Type { name, kind })
+    }
+
+    fn help_text(&mut self) -> Result<(), Fault> {
+        let text = self.rest();
+        if std::str::from_utf8(text.bytes).is_err() {
+            return self.fail(Flaw::HelpNotUtf8);
+        }
+        loop {
+            self.take_while(|byte| byte != b'\\');
+            match self.line.get(self.at + 1) {
+                _ if self.peek().is_none() => return Ok(()),
+                Some(b'\\' | b'n') => self.at += 2,
+                _ => return self.fail(Flaw::HelpEscape),
+            }
+        }
+    }
+
+    fn kind(&mut self) -> Result<Kind, Fault> {
+        let word = self.word();
+        let lower = word.bytes.to_ascii_lowercase();
+        let kind = std::str::from_utf8(&lower).ok().and_then(Kind::from_word);
+        let Some(kind) = kind else {
+            self.at = word.at;
+            let dies = matches!(&*lower, b"gauge_histogram" | b"gaugehistogram");
+            return self.fail(if dies { Flaw::GaugeHistogram } else { Flaw::UnknownKind });
+        };
+        if self.peek().is_some() {
+            return self.fail(Flaw::BlankAfterKind);
+        }
+        if word.bytes != lower {
+            self.odd(word.at, "a kind not in lower case");
+        }
+        Ok(kind)
+    }
+
+    fn sample(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Line<'a>, Fault> {
+        let name = self.metric_name();
+        if name.bytes.is_empty() {
+            return self.fail(match self.rest().bytes {
+                [0, ..] => Flaw::Nul,
+                [b'"', ..] => Flaw::QuotedName,
+                [b'{', rest @ ..] => match rest.trim_ascii_start() {
+                    [b'"', ..] => Flaw::QuotedName,
+                    _ => Flaw::NamelessBraces,
+                },
+                [0xEF, 0xBB, 0xBF, ..] => Flaw::ByteOrderMark,
+                _ => Flaw::NoName,
+            });
+        }
+        // node_exporter needs no blank here: it takes `c_a-1` for c_a with the value -1.
+        match self.peek() {
+            None => return self.fail(Flaw::NoValue),
+            Some(b'"') => return self.fail(Flaw::QuotedName),
+            Some(byte) if byte != b'{' && !is_blank(byte) => return self.fail(Flaw::NameByte),
+            Some(_) => {}
+        }
+        let gap = self.take_while(is_blank);
+        if self.peek() == Some(b'{') {
+            if !gap.bytes.is_empty() {
+                self.odd(gap.at, "a blank before the labels");
+            }
+            self.labels(labels)?;
+            self.blanks(b" ");
+        } else if gap.bytes != b" " {
+            self.odd(gap.at, "not one blank");
+        }
+        let token = self.word();
+        if token.bytes.is_empty() {
+            return self.fail(Flaw::NoValue);
+        }
+        let value = number(token.bytes).map_err(|flaw| Fault { at: token.at, flaw })?;
+        if self.peek().is_some() {
+            return self.after_value();
+        }
+        Ok(Line::Sample { name, value_at: token.at, value })
+    }
+
+    fn labels(&mut self, labels: &mut Vec<Label<'a>>) -> Result<(), Fault> {
+        let start = self.at;
+        self.pass(b'{');
+        loop {
+            self.blanks(b"");
+            if self.peek() == Some(b'}') {
+                self.odd(
+                    self.at,
+                    if labels.is_empty() { "empty braces" } else { "a comma after the last label" },
+                );
+                self.pass(b'}');
+                return Ok(());
+            }
+            let name = match self.peek() {
+                None => return Err(Fault { at: start, flaw: Flaw::OpenLabels }),
+                Some(b'"') => return self.fail(Flaw::QuotedLabelName),
+                Some(b'0'..=b'9') => return self.fail(Flaw::NoLabelName),
+                Some(_) => self.take_while(is_label_byte),
+            };
+            if name.bytes.is_empty() {
+                return self.fail(Flaw::NoLabelName);
+            }
+            self.blanks(b"");
+            if !self.pass(b'=') {
+                return self.fail(Flaw::NoEquals);
+            }
+            self.blanks(b"");
+            let value = self.label_value()?;
+            labels.push(Label { name, value });
+            self.blanks(b"");
+            if self.pass(b'}') {
+                return Ok(());
+            }
+            if !self.pass(b',') {
+                return match self.peek() {
+                    None => Err(Fault { at: start, flaw: Flaw::OpenLabels }),
+                    Some(_) => self.fail(Flaw::NoComma),
+                };
+            }
+        }
+    }
+
+    fn label_value(&mut self) -> Result<Token<'a>, Fault> {
+        let quote = self.at;
+        if !self.pass(b'"') {
+            return self.fail(Flaw::NoQuote);
+        }
+        let start = self.at;
+        loop {
+            self.take_while(|byte| byte != b'"' && byte != b'\\');
+            match (self.peek(), self.line.get(self.at + 1)) {
+                (Some(b'"'), _) => break,
+                (Some(_), Some(b'\\' | b'"' | b'n')) => self.at += 2,
+                (Some(_), Some(_)) => return self.fail(Flaw::LabelEscape),
+                _ => return Err(Fault { at: quote, flaw: Flaw::OpenValue }),
+            }
+        }
+        let value = Token { at: start, bytes: self.line.get(start..self.at).unwrap_or_default() };
+        if std::str::from_utf8(value.bytes).is_err() {
+            return Err(Fault { at: quote, flaw: Flaw::LabelNotUtf8 });
+        }
+        if value.bytes.is_empty() {
+            self.odd(quote, "a label with an empty value");
+        }
+        self.pass(b'"');
+        Ok(value)
+    }
+
+    /// Whatever follows the value is wrong; says how.
+    fn after_value<T>(&mut self) -> Result<T, Fault> {
+        let gap = self.take_while(is_blank);
+        let word = self.word();
+        let digits = word.bytes.strip_prefix(b"-").or(word.bytes.strip_prefix(b"+")).unwrap_or(word.bytes);
+        let flaw = match word.bytes.first() {
+            None => Flaw::BlankAfterValue,
+            Some(b'#') => Flaw::Exemplar,
+            _ if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => Flaw::Timestamp,
+            _ => Flaw::AfterValue,
+        };
+        Err(Fault { at: if flaw == Flaw::BlankAfterValue { gap.at } else { word.at }, flaw })
+    }
+}
+
+/// Blank is space and tab only; all else that looks empty is a byte like any other.
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn is_label_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_gos_parsefloat() {
+        for (text, value) in [
+            ("1", 1.0),
+            ("+1", 1.0),
+            ("-.5", -0.5),
+            ("5.", 5.0),
+            ("1E+5", 1e5),
+            ("00012", 12.0),
+            ("inf", f64::INFINITY),
+            ("-iNfInItY", f64::NEG_INFINITY),
+            ("1e-400", 0.0),
+            ("1e-99999999999999999999", 0.0),
+        ] {
+            assert_eq!(number(text.as_bytes()), Ok(value), "{text}");
+        }
+        assert!(number(b"nAn").unwrap().is_nan());
+        for (text, flaw) in [
+            ("", Flaw::NotANumber),
+            (".", Flaw::NotANumber),
+            ("-", Flaw::NotANumber),
+            ("1e", Flaw::NotANumber),
+            ("1_000", Flaw::NotANumber),
+            ("1 ", Flaw::NotANumber),
+            ("1,5", Flaw::NotANumber),
+            ("0x10", Flaw::Hexadecimal),
+            ("-0X1p-2", Flaw::Hexadecimal),
+            ("+NaN", Flaw::SignedNan),
+            ("-nan", Flaw::SignedNan),
+            ("1e309", Flaw::Overflow),
+            ("-1e99999999999999999999", Flaw::Overflow),
+        ] {
+            assert_eq!(number(text.as_bytes()), Err(flaw), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sample_is_taken_apart_where_it_stands() {
+        let mut scanner = Scanner::default();
+        let line = scanner.scan(b" c_a { x = \"a\\\"}\" , } -1e3").unwrap();
+        let Line::Sample { name, value_at, value } = line else { panic!("{line:?}") };
+        assert_eq!((name.at, name.str(), value_at, value), (1, "c_a", 22, -1000.0));
+        let [label] = &scanner.labels[..] else { panic!("{:?}", scanner.labels) };
+        assert_eq!((label.name.at, label.name.str()), (7, "x"));
+        assert_eq!((label.value.at, label.value.unescaped().as_ref()), (12, "a\"}"));
+        assert_eq!(scanner.odd, Some(Fault { at: 0, flaw: Flaw::NotCanonical("a blank") }));
+    }
+
+    #[test]
+    fn what_promdrop_writes_is_not_odd() {
+        let mut scanner = Scanner::default();
+        for line in [
+            "# HELP c_a a \\\\ \\n \"b\"",
+            "# TYPE c_a gauge",
+            "c_a 1",
+            "c_a{x=\"1\",y=\"2\"} NaN",
+            "# promdrop 1",
+        ] {
+            scanner.scan(line.as_bytes()).unwrap();
+            assert_eq!(scanner.odd, None, "{line}");
+        }
+        for line in [
+            "",
+            " c_a 1",
+            "c_a  1",
+            "c_a\t1",
+            "c_a {x=\"1\"} 1",
+            "c_a{} 1",
+            "c_a{x=\"1\",} 1",
+            "c_a{ x=\"1\"} 1",
+            "c_a{x =\"1\"} 1",
+            "c_a{x= \"1\"} 1",
+            "c_a{x=\"1\" } 1",
+            "c_a{x=\"1\", y=\"2\"} 1",
+            "c_a{x=\"1\"}1",
+            "c_a{x=\"\"} 1",
+            "#HELP c_a x",
+            "# HELP  c_a x",
+            "# HELP c_a  x",
+            "# HELP c_a ",
+            "# HELP c_a",
+            "# HELP",
+            "# TYPE c_a Gauge",
+            "#  TYPE c_a gauge",
+            "# TYPE\tc_a gauge",
+            " # TYPE c_a gauge",
+        ] {
+            scanner.scan(line.as_bytes()).unwrap();
+            assert!(scanner.odd.is_some(), "{line}");
+        }
+    }
+}

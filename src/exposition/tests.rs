@@ -1,0 +1,328 @@
+//! Reading, rendering and proving together: the measured corpus, and texts and families made at random.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::diagnostic::Problem;
+
+#[path = "../../tests/support/corpus.rs"]
+mod corpus;
+#[path = "../../tests/support/families.rs"]
+mod families;
+
+/// Cases that both node_exporters take and promdrop does not, and why.
+const STRICTER: &[(&str, &str)] = &[
+    ("044-type-gauge_histogram-suffix-only", "later node_exporters die of the kind"),
+    ("045-type-gauge_histogram-nosample", "one sample more, and node_exporter dies of the kind"),
+    ("306-labels-quantile-on-gauge", "a summary without its TYPE, more likely than a gauge"),
+    ("358-help-raw-cr", "a CR in HELP is half a CR LF"),
+    ("359-help-raw-nul", "a NUL in HELP is a file that was not written whole"),
+    ("369-help-esc", "an escape sequence in HELP is made for a terminal"),
+    ("370-help-bad-unused", "one sample more, and Prometheus refuses the whole scrape"),
+    ("384-sum-quantile-neg", "there is no such quantile"),
+    ("385-sum-quantile-inf", "there is no such quantile"),
+    ("402-sum-bucket-line", "a bucket without a histogram"),
+    ("409-sum-help-count-nohelp", "meant for a part, it becomes the HELP of the whole"),
+    ("412-his-no-inf", "node_exporter invents the bucket"),
+    ("417-his-inf-mismatch", "the numbers contradict each other"),
+    ("418-his-decreasing", "the numbers contradict each other"),
+    ("447-his-type-late", "meant for a histogram, it becomes three untyped families"),
+    ("452-his-gauge-bucket-label", "a histogram without its TYPE, more likely than a gauge"),
+    ("472-own-scrape-error-labels", "the name is node_exporter's own"),
+    ("474-own-mtime-samehelp", "the name is node_exporter's own"),
+    ("480-own-go-goroutines-samehelp", "the name is node_exporter's own"),
+    ("619-gauge-le-split", "a bucket without a histogram"),
+    ("794-m-in-help-cr", "a CR in HELP is half a CR LF"),
+    ("826-m-in-type-bs", "node_exporter reads over a backslash in the kind"),
+];
+
+fn rendered(families: &[Family]) -> String {
+    let mut out = String::new();
+    render(families, &mut out);
+    out
+}
+
+/// What [`read`] takes, checked for what must then hold: it renders to what [`prove`] passes, and that reads back
+/// the same.
+fn read_and_back(text: &[u8]) -> Result<Vec<Family>, Vec<Problem>> {
+    let families = read(text)?;
+    let published = rendered(&families);
+    assert_eq!(prove(published.as_bytes()), Ok(()), "{published}");
+    let again = read(published.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}\n{published}"));
+    // By their text, since NaN is not equal to itself.
+    assert_eq!(format!("{again:?}"), format!("{families:?}"));
+    Ok(families)
+}
+
+/// `LINE:COLUMN: MESSAGE` of each problem that reading `text` finds.
+fn problems(text: &str) -> Vec<String> {
+    let problems = read(text.as_bytes()).expect_err(text);
+    problems
+        .iter()
+        .map(|Problem { line, column, message, .. }| format!("{line}:{column}: {message}"))
+        .collect()
+}
+
+#[test]
+fn what_node_exporter_takes_is_read_but_for_documented_strictness() {
+    let mut refused = BTreeSet::new();
+    for case in CASES.iter().filter(|case| case.class == "accept") {
+        if read_and_back(&case.text).is_err() {
+            refused.insert(case.name.clone());
+        }
+    }
+    let documented: BTreeSet<String> = STRICTER.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(refused, documented);
+}
+
+#[test]
+fn whatever_harms_any_node_exporter_is_refused_at_a_place_and_with_a_cure() {
+    for case in CASES.iter().filter(|case| case.class != "accept") {
+        let problems = read(&case.text).expect_err(&case.name);
+        for problem in &problems {
+            let lines = case.text.split(|byte| *byte == b'\n').count();
+            assert!((1..=lines).contains(&problem.line), "{}: {problem:?}", case.name);
+            assert!(problem.column > 0 && !problem.cure.is_empty(), "{}: {problem:?}", case.name);
+        }
+        prove(&case.text).expect_err(&case.name);
+    }
+}
+
+#[test]
+fn problems_are_told_where_they_stand() {
+    for (text, expected) in [
+        ("c_a 1", "1:5: the last line has no end: was the output cut?"),
+        ("c_a 1\n\0\0\0", "2:3: a NUL byte: was the file not written whole?"),
+        ("\u{feff}c_a 1\n", "1:1: a byte order mark"),
+        ("c_a 1\r\nc_b 2\r\n", "1:6: the line ends in CR LF"),
+        ("{x=\"1\"} 1\n", "1:1: labels without a metric name: node_exporter 1.9.0 dies of it"),
+        ("{\"c.a\"} 1\n", "1:1: a metric name in quotes"),
+        ("\"c_a\" 1\n", "1:1: a metric name in quotes"),
+        (
+            "c_a-1\n",
+            "1:4: `-1` can't be part of a metric name, and without a blank before it is no value either",
+        ),
+        ("1c 1\n", "1:1: no metric name at `1c`"),
+        ("c_a{é=\"1\"} 1\n", "1:5: no label name at `é=\"1\"}`"),
+        ("c_a{\"x\"=\"1\"} 1\n", "1:5: a label name in quotes"),
+        ("c_a{x-y=\"1\"} 1\n", "1:6: no `=` after the label name, but `-y=\"1\"}`"),
+        ("c_a{x='1'} 1\n", "1:7: the label value is not in double quotes"),
+        ("c_a{x=\"1} 1\n", "1:7: the label value has no closing quote"),
+        ("c_a{x=\"é\\d\"} 1\n", "1:9: `\\d\"}` is no escape of a label value"),
+        ("c_a{x=\"1\" y=\"2\"} 1\n", "1:11: no `,` or `}` after the label value, but `y=\"2\"}`"),
+        ("c_a{x=\"1\",\n", "1:4: the labels have no closing `}`"),
+        ("c_a\n", "1:4: the sample has no value"),
+        ("c_a one\n", "1:5: `one` is no number"),
+        ("c_a 0x1F\n", "1:5: `0x1F` is hexadecimal, which node_exporter rejects"),
+        ("c_a -NaN\n", "1:5: NaN has no sign"),
+        ("c_a 1e999\n", "1:5: `1e999` is larger than a 64-bit float can be"),
+        ("c_a 1 \n", "1:6: blanks after the value"),
+        ("c_a 1 1700000000000\n", "1:7: a timestamp: node_exporter drops a file that holds one"),
+        ("c_a 1 # {x=\"1\"} 1\n", "1:7: an exemplar, which only OpenMetrics has"),
+        ("c_a 1 c_b 2\n", "1:7: `c_b` after the value"),
+        ("# TYPE of thing\n", "1:11: `thing` is no kind of metric"),
+        ("# HELP c-a x\n", "1:8: no metric name after HELP or TYPE, but `c-a`"),
+        ("# HELP c_a C:\\Users\n", "1:14: `\\Users` is no escape of a HELP text"),
+        ("# HELP c_a say \\\"x\\\"\n", "1:16: `\\\"x\\\"` is no escape of a HELP text"),
+        ("# TYPE c_a gauge_histogram\n", "1:12: node_exporter dies of the kind `gauge_histogram`"),
+        ("# TYPE c_a gauge \n", "1:17: something after the kind"),
+        ("# HELP c_a x\n# HELP c_a x\n", "2:8: a second HELP of this family"),
+        ("# TYPE c_a gauge\n# TYPE c_a gauge\n", "2:8: a second TYPE of this family"),
+        ("c_a 1\n# TYPE c_a gauge\n", "2:8: TYPE after samples of this family"),
+        (
+            "# TYPE c_s summary\n# TYPE c_s_count counter\n",
+            "2:8: the name is part of the histogram or summary declared above",
+        ),
+        (
+            "c_a{y=\"1\",__x=\"\"} 1\n",
+            "1:11: the label name `__x` begins with `__`: node_exporter dies of it",
+        ),
+        ("c_a{x=\"1\",y=\"2\",x=\"\"} 1\n", "1:17: a second label `x`"),
+        ("c_a 1\n\nc_a{x=\"\"} 2\n", "3:1: this series of `c_a` is there already, as sample 1"),
+        ("# HELP c_a x\u{7}\nc_a 1\n", "1:12: a control character in HELP"),
+        ("up 1\n", "1:1: `up` is Prometheus's own name"),
+        ("# TYPE c_s summary\nc_s_sum 1\nc_s_count 2.5\n", "3:11: 2.5 is no count"),
+    ] {
+        assert_eq!(problems(text), [expected], "{text:?}");
+    }
+    assert_eq!(
+        read(b"c_a{x=\"\xff\"} 1\n").unwrap_err()[0].message,
+        "the label value is not UTF-8",
+        "not a text that `show` could be given"
+    );
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_text() {
+    let text = "c_a{__x=\"1\"} 1\nc_b 1 5\n# TYPE c_h histogram\nc_h_bucket{le=\"1\"} x\nc_h_sum 1\nc_a{__x=\"1\"} 2\ncut";
+    assert_eq!(
+        problems(text),
+        [
+            "1:5: the label name `__x` begins with `__`: node_exporter dies of it",
+            "2:7: a timestamp: node_exporter drops a file that holds one",
+            "4:20: `x` is no number",
+            // No word of the histogram's missing parts: an unread line may hold them.
+            "6:1: this series of `c_a` is there already, as sample 1",
+            "6:5: the label name `__x` begins with `__`: node_exporter dies of it",
+            "7:3: the last line has no end: was the output cut?",
+        ]
+    );
+}
+
+#[test]
+fn a_family_of_that_very_name_goes_before_the_part_of_a_histogram() {
+    let text =
+        "# TYPE c_h_count gauge\n# TYPE c_h histogram\nc_h_bucket{le=\"+Inf\"} 3\nc_h_sum 1\nc_h_count 3\n";
+    assert_eq!(
+        problems(text),
+        [
+            "1:8: `c_h_count` is a part of the histogram `c_h`",
+            "3:1: no `c_h_count` with the labels of this sample",
+        ]
+    );
+}
+
+#[test]
+fn a_flood_of_problems_is_bounded() {
+    for line in ["nonsense here\n", "c_a{__x=\"1\"} 1\n"] {
+        let problems = read(line.repeat(100_000).as_bytes()).unwrap_err();
+        assert_eq!(problems.len(), 101);
+        assert_eq!(problems[99].line, if line.starts_with('n') { 100 } else { 51 });
+        assert_eq!((problems[100].line, &*problems[100].message), (0, "more problems follow these 100"));
+    }
+    // Each is looked up in its line, so this would take hours if all were.
+    let labels: String = (0..100_000).map(|number| format!("__{number}=\"\",")).collect();
+    assert_eq!(read(format!("c_a{{{labels}}} 1\n").as_bytes()).unwrap_err().len(), 101);
+    let long = "x".repeat(100_000);
+    let problems = read(format!("{long} {long}\n{long}{{__{long}=\"1\"}} 1\n").as_bytes()).unwrap_err();
+    assert_eq!(problems.len(), 2);
+    assert!(problems.iter().all(|problem| problem.message.len() < 200), "{problems:?}");
+}
+
+#[test]
+fn what_means_the_same_becomes_the_same() {
+    let plain = "# HELP c_a x\n# TYPE c_a gauge\nc_a{x=\"1\"} 1\nc_a{x=\"2\"} 2\nc_b 3\n";
+    let spelt = "\n # A note\n#TYPE  c_a\tGAUGE\n\tc_a { x = \"1\" , } +1.0\nc_b{}  3e0\n#HELP c_b\n\n\
+                 # HELP c_a   x\nc_a{empty=\"\",x=\"2\"}2\n  ";
+    assert_eq!(rendered(&read(spelt.as_bytes()).unwrap()), plain);
+    assert_eq!(prove(plain.as_bytes()), Ok(()));
+}
+
+#[test]
+fn only_the_one_spelling_is_proved() {
+    let head = "# promdrop\n# whatever: \"\n";
+    let body = "# HELP c_a x\n# TYPE c_a gauge\nc_a{x=\"1\"} 1\nc_a 2\n# TYPE c_b counter\nc_b 3\n";
+    assert_eq!(prove(format!("{head}{body}").as_bytes()), Ok(()));
+    assert_eq!(prove(head.as_bytes()), Ok(()));
+    for (canonical, other) in [
+        ("c_b 3\n", "c_b 3\n\n"),
+        ("c_b 3\n", "c_b 3\n "),
+        ("c_b 3\n", "c_b 3\n# a comment below the head\n"),
+        ("c_b 3\n", "c_b 3\nc_a{x=\"3\"} 4\n"),
+        ("c_b 3\n", "c_b  3\n"),
+        ("c_b 3\n", "c_b{} 3\n"),
+        ("c_b 3\n", ""),
+        ("# HELP c_a x\n# TYPE c_a gauge\n", "# TYPE c_a gauge\n# HELP c_a x\n"),
+        ("# HELP c_a x\n", "# HELP c_a x\n# HELP c_b x\n"),
+        ("# HELP c_a x\n", "# HELP c_a\n"),
+        ("gauge", "Gauge"),
+        ("x=\"1\"", "x=\"1\","),
+        ("x=\"1\"", "x=\"1\",y=\"\""),
+        ("# promdrop\n", "# promdrop\r\n"),
+        ("# promdrop\n", " # promdrop\n"),
+        ("# whatever", "\n# whatever"),
+    ] {
+        let changed = format!("{head}{body}").replacen(canonical, other, 1);
+        assert!(prove(changed.as_bytes()).is_err(), "{changed}");
+    }
+}
+
+static CASES: LazyLock<Vec<corpus::Case>> = LazyLock::new(corpus::single_files);
+
+/// Bytes made of what the format is made of, so that they get past the first byte.
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let tokens = vec![
+        "# HELP ",
+        "# TYPE ",
+        "c_a",
+        "c_h",
+        "c_h_bucket",
+        "c_h_sum",
+        "c_h_count",
+        " gauge\n",
+        " histogram\n",
+        " summary\n",
+        "{",
+        "}",
+        "le=",
+        "quantile=",
+        "x=",
+        "\"1\"",
+        "\"+Inf\"",
+        "\"",
+        ",",
+        " ",
+        "\t",
+        "\n",
+        " 1\n",
+        " 2\n",
+        "\r",
+        "\\",
+        "\0",
+        "1",
+        "-",
+        "NaN",
+        "#",
+        "\u{feff}",
+        "é",
+        "__x",
+    ];
+    let token = prop_oneof![
+        20 => prop::sample::select(tokens).prop_map(|token| token.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..4),
+    ];
+    prop::collection::vec(token, 0..30).prop_map(|tokens| tokens.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn families_survive_the_way_through_text(families in families::any_families()) {
+        prop_assert_eq!(violations(&families), []);
+        let text = rendered(&families);
+        prop_assert_eq!(prove(text.as_bytes()), Ok(()));
+        let back = read_and_back(text.as_bytes());
+        prop_assert_eq!(format!("{back:?}"), format!("{:?}", Ok::<_, ()>(families)));
+    }
+
+    #[test]
+    fn no_bytes_are_too_bad_to_judge(bytes in any_bytes()) {
+        let _ = read_and_back(&bytes);
+        // What is proved must be what the renderer writes: there is one spelling.
+        if prove(&bytes).is_ok() {
+            prop_assert!(read(&bytes).is_ok());
+        }
+    }
+
+    #[test]
+    fn no_change_of_a_known_text_is_too_bad_to_judge(
+        case in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..3, any::<u8>()), 1..4),
+    ) {
+        let mut text = case.get(&CASES).text.clone();
+        for (at, what, byte) in changes {
+            let at = at.index(text.len() + 1);
+            match what {
+                0 => text.insert(at, byte),
+                1 => text.truncate(at),
+                _ => drop(text.splice(at..at.saturating_add(1).min(text.len()), [byte])),
+            }
+        }
+        let _ = read_and_back(&text);
+        let _ = prove(&text);
+    }
+}

@@ -1,0 +1,243 @@
+//! The directory, opened once, and what stands in it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::libc;
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::unistd::fsync;
+
+use super::MAX_FILE;
+use super::error::{Class, Error};
+use super::header::{Claim, Header, Kind};
+use crate::exposition::{self, Family};
+
+/// The textfile directory. Threads may share it.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+    stat: FileStat,
+    /// Files of promdrop's that were looked into, and their kind: they are read again only once they changed.
+    known: Mutex<HashMap<String, (Stamp, Option<Kind>)>>,
+}
+
+/// What promdrop published before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// Its header.
+    pub header: Header,
+    /// Its families; `None` where they can't be read any more.
+    pub families: Option<Vec<Family>>,
+}
+
+/// A file of promdrop's as it was read.
+struct Found {
+    /// `None` where it is in doubt.
+    header: Option<Header>,
+    text: Vec<u8>,
+}
+
+/// What tells whether a file is still the one that was looked into: device, inode, size, times of content and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp(libc::dev_t, libc::ino_t, libc::off_t, Time, Time);
+
+/// Seconds and nanoseconds.
+type Time = (libc::time_t, libc::c_long);
+
+impl Stamp {
+    pub(super) fn of(stat: &FileStat) -> Self {
+        let modified = (stat.st_mtime, stat.st_mtime_nsec);
+        Self(stat.st_dev, stat.st_ino, stat.st_size, modified, (stat.st_ctime, stat.st_ctime_nsec))
+    }
+}
+
+impl Directory {
+    /// Opens the directory at `path`, which must be there already.
+    ///
+    /// # Errors
+    /// Where it is missing, no directory, or open to anyone's files: writable by all without the sticky bit.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = open(path, flags, Mode::empty()).map_err(|e| match e {
+            Errno::ENOENT => Error::new(
+                Class::Io,
+                path,
+                "the textfile directory does not exist",
+                "name node_exporter's with --textfile-dir or PROMDROP_TEXTFILE_DIR, or create it with mkdir",
+            ),
+            Errno::ENOTDIR => Error::new(
+                Class::Refused,
+                path,
+                "this is not a directory",
+                "name node_exporter's textfile directory with --textfile-dir or PROMDROP_TEXTFILE_DIR",
+            ),
+            e => Error::io(path, "open the textfile directory", e),
+        })?;
+        let stat = fstat(&fd).map_err(|e| Error::io(path, "look at the textfile directory", e))?;
+        if stat.st_mode & 0o1002 == 0o002 {
+            let message = "anyone can replace the files in this directory";
+            let cure = format!("chmod o-w {}", path.display());
+            return Err(Error::new(Class::Refused, path, message, cure));
+        }
+        Ok(Self { fd, path: path.to_owned(), stat, known: Mutex::default() })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the names published so far last through a power cut: once a run, after the last publish.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn sync(&self) -> Result<(), Error> {
+        fsync(&self.fd).map_err(|e| Error::io(&self.path, "write the directory to disk", e))
+    }
+
+    /// What promdrop published as `file` before. `None`: nothing, or what can't be trusted to be whole and is as good
+    /// as nothing.
+    ///
+    /// # Errors
+    /// [`Class::Refused`] where somebody else's file, or something other than a regular file, stands there.
+    pub fn previous(&self, file: &str) -> Result<Option<Published>, Error> {
+        self.check_name(file)?;
+        let Some(Found { header: Some(header), text }) = self.inspect(file)? else { return Ok(None) };
+        Ok(Some(Published { header, families: exposition::read(&text).ok() }))
+    }
+
+    /// Checks that `header` may be published: nothing stands at its name, or what does is promdrop's and of its kind.
+    /// Looks into the file only where it has changed since that was last done.
+    pub(super) fn check_target(&self, header: &Header) -> Result<(), Error> {
+        let Some(stat) = self.stat_regular(&header.file)? else { return Ok(()) };
+        let known = self.known().get(&header.file).copied();
+        let kind = match known {
+            Some((stamp, kind)) if stamp == Stamp::of(&stat) => kind,
+            _ => self.inspect(&header.file)?.and_then(|found| found.header).map(|header| header.kind),
+        };
+        match kind {
+            Some(kind) if kind != header.kind => {
+                let (theirs, ours) = (kind.word(), header.kind.word());
+                let message = format!("this is the file of a {theirs}, and not for a {ours} to replace");
+                let cure = "choose another name, or remove the file if it is no longer wanted";
+                Err(Error::new(Class::Refused, &self.path.join(&header.file), message, cure))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that `file`, published just now, is ours.
+    pub(super) fn remember(&self, header: &Header, stat: &FileStat) {
+        self.known().insert(header.file.clone(), (Stamp::of(stat), Some(header.kind)));
+    }
+
+    /// Reads `file`, which must be promdrop's.
+    fn inspect(&self, file: &str) -> Result<Option<Found>, Error> {
+        let path = self.path.join(file);
+        // Asked before it is opened: to open a FIFO or a device already does something to it.
+        if self.stat_regular(file)?.is_none() {
+            return Ok(None);
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let opened = match openat(&self.fd, file, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(e) => return Err(Error::io(&path, "open it", e)),
+        };
+        let stat = fstat(&opened).map_err(|e| Error::io(&path, "look at it", e))?;
+        self.check_regular(file, &stat)?;
+        let foreign = |why: &str| {
+            let message = format!("this file is somebody else's: {why}");
+            let cure = "choose another name, or remove the file if it is stale";
+            Err(Error::new(Class::Refused, &path, message, cure))
+        };
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        let mut text = Vec::with_capacity(size.min(MAX_FILE));
+        opened
+            .take(MAX_FILE as u64 + 1)
+            .read_to_end(&mut text)
+            .map_err(|e| Error::io(&path, "read it", e))?;
+        if text.len() > MAX_FILE {
+            return foreign("it is larger than any of promdrop's");
+        }
+        let header = match Header::parse(&text, file) {
+            Claim::Ours(header) => Some(*header),
+            Claim::Doubtful => None,
+            Claim::Copy => return foreign("it is a copy of a file of promdrop's with another name"),
+            Claim::Foreign => return foreign("it does not begin with promdrop's header"),
+        };
+        self.known().insert(file.to_owned(), (Stamp::of(&stat), header.as_ref().map(|header| header.kind)));
+        Ok(Some(Found { header, text }))
+    }
+
+    /// The status of `file`; `None` where there is none.
+    fn stat_regular(&self, file: &str) -> Result<Option<FileStat>, Error> {
+        match fstatat(&self.fd, file, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => self.check_regular(file, &stat).map(|()| Some(stat)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(Error::io(&self.path.join(file), "look at it", e)),
+        }
+    }
+
+    fn check_regular(&self, file: &str, stat: &FileStat) -> Result<(), Error> {
+        if is_regular(stat) {
+            return Ok(());
+        }
+        let message = format!("this is {}, not a file that promdrop published", kind_word(stat));
+        let cure = "remove it, or choose another name";
+        Err(Error::new(Class::Refused, &self.path.join(file), message, cure))
+    }
+
+    /// Checks that `file` is a plain name that node_exporter reads. node_exporter dies of names that are not UTF-8,
+    /// which a `str` can't be.
+    pub(super) fn check_name(&self, file: &str) -> Result<(), Error> {
+        let plain = file.len() <= 255 && !file.contains(|c: char| c == '/' || c.is_control());
+        if plain && file.ends_with(".prom") {
+            return Ok(());
+        }
+        let message = format!("{file:?} is not a name for a published file");
+        Err(Error::new(Class::Refused, &self.path, message, "use a plain file name that ends in .prom"))
+    }
+
+    /// A path to the directory that stays with it wherever it is moved: for what asks for paths.
+    pub(super) fn anchor(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()))
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// The directory's status when it was opened.
+    pub(super) fn stat(&self) -> &FileStat {
+        &self.stat
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, (Stamp, Option<Kind>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether `stat` is of a regular file.
+pub(super) fn is_regular(stat: &FileStat) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
+}
+
+/// What to call a file of `stat` in a message.
+pub(super) fn kind_word(stat: &FileStat) -> &'static str {
+    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFREG => "a regular file",
+        SFlag::S_IFDIR => "a directory",
+        SFlag::S_IFLNK => "a symbolic link",
+        SFlag::S_IFIFO => "a FIFO",
+        SFlag::S_IFSOCK => "a socket",
+        _ => "a device",
+    }
+}

@@ -1,0 +1,319 @@
+//! The directory's lock file: one byte of it for publishing, one for each collector.
+//!
+//! The locks are open file description locks (fcntl_locking(2), F_OFD_SETLK): they end with the description, however
+//! its process dies, and exclude threads of one process too, since every holder opens a description of its own.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
+use nix::libc;
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
+use nix::unistd::{Gid, fchown, geteuid};
+
+use super::directory::{Directory, is_regular, kind_word};
+use super::error::{Class, Error};
+
+/// The lock file's name. It is never removed: a lock on a removed file would exclude nobody.
+pub const LOCK_FILE: &str = ".promdrop.lock";
+
+/// How long publishing waits for its lock.
+pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(5);
+
+const PUBLISH_BYTE: libc::off_t = 0;
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Holds a lock until it is dropped.
+#[derive(Debug)]
+pub struct Guard(File);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that was forked meanwhile and has not yet run its program.
+        let _ = fcntl(&self.0, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, 0, 0)));
+    }
+}
+
+/// How a range is locked.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Access {
+    /// Excludes writers; asks for a descriptor that can be read.
+    Read,
+    /// Excludes everyone; asks for a descriptor that can be written.
+    Write,
+}
+
+/// Tries to lock one byte of the open file description `file`; whether it was free.
+pub(super) fn try_lock(file: impl AsFd, byte: libc::off_t, access: Access) -> nix::Result<bool> {
+    let kind = match access {
+        Access::Read => libc::F_RDLCK,
+        Access::Write => libc::F_WRLCK,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&range(kind, byte, 1))) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn range(kind: libc::c_int, start: libc::off_t, length: libc::off_t) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: length,
+        // The kernel demands 0 for locks of descriptions.
+        l_pid: 0,
+    }
+}
+
+/// The byte of collector `name`: 62 bits of a hash that is the same in every version (FNV-1a), past the publishing
+/// byte. Two names that met at one byte would only exclude each other.
+fn collector_byte(name: &str) -> libc::off_t {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    1 + (hash >> 2) as libc::off_t
+}
+
+impl Directory {
+    /// Takes the lock of collector `name`; `None` where it is taken: the collector still runs from before. It is the
+    /// caller's until the guard is dropped or the process ends, however it ends.
+    ///
+    /// # Errors
+    /// Where the lock file can't be had or is not to be trusted.
+    pub fn lock_collector(&self, name: &str) -> Result<Option<Guard>, Error> {
+        self.lock(collector_byte(name), Duration::ZERO)
+    }
+
+    /// Takes the lock for publishing, waiting at most `wait`.
+    pub(super) fn lock_publishing(&self, wait: Duration) -> Result<Guard, Error> {
+        self.lock(PUBLISH_BYTE, wait)?.ok_or_else(|| {
+            let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
+            Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks")
+        })
+    }
+
+    fn lock(&self, byte: libc::off_t, wait: Duration) -> Result<Option<Guard>, Error> {
+        let start = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let (file, opened) = self.open_lock_file()?;
+            if let Some(guard) = self.take(file, &opened, byte)? {
+                return Ok(Some(guard));
+            }
+            // A file that was replaced says nothing about the lock: the new one is tried in any case.
+            let patience = if self.is_lock_file(&opened) { wait } else { wait + LONGEST_PAUSE };
+            let waited = start.elapsed();
+            if waited >= patience {
+                return Ok(None);
+            }
+            std::thread::sleep(pause.min(patience - waited));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Locks `byte` of `file`; `None` where it is taken, or the file is not the lock file any more: who comes now
+    /// opens the new one, so this lock would exclude nobody.
+    fn take(&self, file: File, opened: &FileStat, byte: libc::off_t) -> Result<Option<Guard>, Error> {
+        let free = try_lock(&file, byte, Access::Write)
+            .map_err(|e| Error::io(&self.path().join(LOCK_FILE), "lock it", e))?;
+        let guard = Guard(file);
+        Ok((free && self.is_lock_file(opened)).then_some(guard))
+    }
+
+    /// Whether the lock file's name still leads to the file `opened`.
+    fn is_lock_file(&self, opened: &FileStat) -> bool {
+        fstatat(self.fd(), LOCK_FILE, AtFlags::AT_SYMLINK_NOFOLLOW)
+            .is_ok_and(|named| (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino))
+    }
+
+    /// Opens the lock file, a description of its own for every holder; makes it where there is none.
+    fn open_lock_file(&self) -> Result<(File, FileStat), Error> {
+        let path = self.path().join(LOCK_FILE);
+        let flags =
+            OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let mut tries = 0..100;
+        let opened = loop {
+            match openat(self.fd(), LOCK_FILE, flags, Mode::empty()) {
+                // Made here or by another process, and only where somebody removes it, over and over.
+                Err(Errno::ENOENT) if tries.next().is_some() => self.create_lock_file()?,
+                opened => break opened,
+            }
+        };
+        let file = match opened {
+            Ok(fd) => File::from(fd),
+            Err(Errno::ELOOP) => return Err(self.untrusted_lock("is a symbolic link")),
+            Err(Errno::ENXIO | Errno::EISDIR) => return Err(self.untrusted_lock("is not a regular file")),
+            Err(e) => return Err(Error::io(&path, "open it", e)),
+        };
+        let stat = fstat(&file).map_err(|e| Error::io(&path, "look at it", e))?;
+        self.check_lock_file(&stat)?;
+        Ok((file, stat))
+    }
+
+    /// Whoever can open the lock file can hold it for ever: it must belong to those who may publish.
+    fn check_lock_file(&self, stat: &FileStat) -> Result<(), Error> {
+        if !is_regular(stat) {
+            return Err(self.untrusted_lock(&format!("is {}", kind_word(stat))));
+        }
+        if stat.st_mode & 0o002 != 0 {
+            return Err(self.untrusted_lock("can be written by anyone"));
+        }
+        let directory = self.stat();
+        let owners = [0, geteuid().as_raw(), directory.st_uid];
+        let shared = directory.st_mode & 0o022 == 0o020 && stat.st_gid == directory.st_gid;
+        if !owners.contains(&stat.st_uid) && !shared {
+            return Err(self.untrusted_lock(&format!("belongs to user {}", stat.st_uid)));
+        }
+        Ok(())
+    }
+
+    fn untrusted_lock(&self, why: &str) -> Error {
+        let path = self.path().join(LOCK_FILE);
+        Error::new(Class::Refused, &path, format!("the lock file {why}"), "remove it: promdrop makes its own")
+    }
+
+    /// Puts a new lock file in place with its final mode and group, unless another process is first.
+    fn create_lock_file(&self) -> Result<(), Error> {
+        let path = self.path().join(LOCK_FILE);
+        let failed = |e: nix::Error| Error::io(&path, "create it", e);
+        let temporary = self.temporary()?;
+        let directory = self.stat();
+        let group = Some(Gid::from_raw(directory.st_gid));
+        // Where promdrop may not give it to the directory's group, its user alone can use it.
+        let shared = directory.st_mode & 0o022 == 0o020 && fchown(temporary.as_file(), None, group).is_ok();
+        let mode = if shared { 0o660 } else { 0o600 };
+        fchmod(temporary.as_file(), Mode::from_bits_truncate(mode)).map_err(failed)?;
+        match temporary.persist_noclobber(self.anchor().join(LOCK_FILE)) {
+            Ok(_) => Ok(()),
+            Err(e) if e.error.raw_os_error() == Some(Errno::EEXIST as i32) => Ok(()),
+            Err(e) => Err(Error::io(&path, "create it", e.error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+    use std::path::Path;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(20);
+
+    fn open(path: &Path) -> Directory {
+        Directory::open(path).unwrap()
+    }
+
+    #[test]
+    fn one_holder_at_a_time_each_with_its_own_byte() {
+        let place = tempfile::tempdir().unwrap();
+        // The same directory for both: threads of one process exclude each other too.
+        let directory = open(place.path());
+        let held = directory.lock_collector("ping").unwrap().unwrap();
+        assert!(directory.lock_collector("ping").unwrap().is_none());
+        assert!(directory.lock_collector("netstat").unwrap().is_some());
+        let publishing = directory.lock_publishing(SHORT).unwrap();
+        assert_eq!(directory.lock_publishing(SHORT).unwrap_err().class, Class::Lock);
+        drop((held, publishing));
+        assert!(directory.lock_collector("ping").unwrap().is_some());
+        assert!(directory.lock_publishing(SHORT).is_ok());
+    }
+
+    #[test]
+    fn the_bytes_are_the_same_in_every_version() {
+        // FNV-1a's published test vectors, shifted.
+        assert_eq!(collector_byte(""), 1 + (0xcbf2_9ce4_8422_2325_u64 >> 2) as libc::off_t);
+        assert_eq!(collector_byte("foobar"), 1 + (0x8594_4171_f739_67e8_u64 >> 2) as libc::off_t);
+    }
+
+    #[test]
+    fn a_waiter_gets_the_lock_when_it_is_given_back() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = open(place.path());
+        let held = directory.lock_publishing(SHORT).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| directory.lock_publishing(Duration::from_secs(60)).is_ok());
+            drop(held);
+            assert!(waiter.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_lock_on_a_replaced_file_does_not_count() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = open(place.path());
+        let (old, stat) = directory.open_lock_file().unwrap();
+        std::fs::remove_file(place.path().join(LOCK_FILE)).unwrap();
+        assert!(directory.take(old, &stat, PUBLISH_BYTE).unwrap().is_none());
+        let (old, stat) = directory.open_lock_file().unwrap();
+        std::fs::remove_file(place.path().join(LOCK_FILE)).unwrap();
+        std::fs::write(place.path().join(LOCK_FILE), "").unwrap();
+        assert!(directory.take(old, &stat, PUBLISH_BYTE).unwrap().is_none());
+        assert!(directory.lock_publishing(Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn removing_the_file_again_and_again_stops_nobody() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = open(place.path());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = std::fs::remove_file(place.path().join(LOCK_FILE));
+                    // Any pace hits some moment between opening and locking; without one, nobody gets anywhere.
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            });
+            let all = (0..2000).all(|_| {
+                let publishing = directory.lock_publishing(Duration::from_secs(60));
+                // Nobody else asks for this one: it is never taken.
+                let collector = directory.lock_collector("ping");
+                publishing.is_ok() && matches!(collector, Ok(Some(_)))
+            });
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(all);
+        });
+    }
+
+    #[test]
+    fn only_its_user_can_open_it_or_the_directorys_group() {
+        for (mode, expected) in [(0o755, 0o600), (0o775, 0o660), (0o1777, 0o600)] {
+            let place = tempfile::tempdir().unwrap();
+            chown(place.path(), None, Some(4321)).unwrap();
+            set_permissions(place.path(), Permissions::from_mode(mode)).unwrap();
+            drop(open(place.path()).lock_collector("ping").unwrap());
+            let lock = place.path().join(LOCK_FILE).metadata().unwrap();
+            assert_eq!(lock.mode() & 0o7777, expected, "{mode:o}");
+            assert_eq!(lock.gid() == 4321, expected == 0o660, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_lock_file_that_others_could_hold_is_refused() {
+        let refused = |prepare: &dyn Fn(&Path)| {
+            let place = tempfile::tempdir().unwrap();
+            prepare(&place.path().join(LOCK_FILE));
+            let error = open(place.path()).lock_collector("ping").unwrap_err();
+            assert_eq!(error.class, Class::Refused, "{error}");
+            error.to_string()
+        };
+        let file = |path: &Path, mode, owner| {
+            std::fs::write(path, "").unwrap();
+            set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            chown(path, Some(owner), None).unwrap();
+        };
+        assert!(refused(&|path| symlink("/dev/null", path).unwrap()).contains("is a symbolic link"));
+        assert!(refused(&|path| std::fs::create_dir(path).unwrap()).contains("is not a regular file"));
+        assert!(refused(&|path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap()).contains("is a FIFO"),);
+        assert!(refused(&|path| file(path, 0o666, 0)).contains("can be written by anyone"));
+        assert!(refused(&|path| file(path, 0o600, 4321)).contains("belongs to user 4321"));
+    }
+}

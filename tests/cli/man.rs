@@ -1,0 +1,162 @@
+//! The manual pages and the program say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use promdrop::cli::Cli;
+use promdrop::collect::MODULES;
+use promdrop::config::load::load_file;
+use promdrop::config::{Header, OnFailure};
+
+use crate::support::{need, promdrop};
+
+fn page() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.yaml.5")).unwrap()
+}
+
+/// The header keys of the page, each with what its text says.
+fn documented() -> BTreeMap<String, String> {
+    let page = page();
+    let section = page.split(".Sh ").find(|section| section.starts_with("HEADER KEYS\n")).unwrap();
+    let items = section.split(".It Ic ").skip(1);
+    items.map(|item| (item.split(' ').next().unwrap().to_owned(), item.to_owned())).collect()
+}
+
+fn header(text: &str) -> Header {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    load_file(file.path(), None, &|_, _| Some(())).unwrap().0
+}
+
+#[test]
+fn the_pages_are_clean_mdoc() {
+    need("mandoc");
+    for page in ["man/promdrop.yaml.5", "man/promdrop.8"] {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(page).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&lint.stdout), "");
+        assert!(lint.status.success(), "{lint:?}");
+    }
+}
+
+/// What a program says it knows where it meets `yaml`, which has a key that it doesn't.
+fn known(yaml: &str) -> BTreeSet<String> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x"), yaml).unwrap();
+    let check = promdrop().current_dir(dir.path()).args(["check", "x"]).output().unwrap();
+    let stderr = String::from_utf8(check.stderr).unwrap();
+    match stderr.split_once("known here: ") {
+        Some((_, keys)) => keys.lines().next().unwrap().split(", ").map(str::to_owned).collect(),
+        None => {
+            assert!(stderr.contains("takes no keys"), "{stderr}");
+            BTreeSet::new()
+        }
+    }
+}
+
+/// A module without its section in the manual, or with other keys there, is not finished.
+#[test]
+fn the_page_has_the_keys_of_every_module() {
+    let page = page();
+    for module in MODULES.iter().map(|module| module.name) {
+        let section = page.split(".Ss ").find(|text| text.starts_with(&format!("{module}\n")));
+        let section = section.unwrap_or_else(|| panic!("promdrop.yaml(5) has no section {module}"));
+        let section = section.split("\n.Sh ").next().unwrap();
+        let documented: BTreeSet<String> =
+            section.split(".It Ic ").skip(1).map(|item| item.split(' ').next().unwrap().to_owned()).collect();
+        let mut keys = known(&format!("module: {module}\n{module}: {{zzzzzzzzzz: 1}}\n"));
+        // The keys of the maps below.
+        match module {
+            "ping" => keys.extend(known("module: ping\nping: {targets: [{host: a, zzzzzzzzzz: 1}]}\n")),
+            "command" => keys.extend(known(
+                "module: command\ncommand: {argv: [a], output: {format: value, name: a, zzzzzzzzzz: 1}}\n",
+            )),
+            _ => {}
+        }
+        assert_eq!(documented, keys, "{module}");
+    }
+}
+
+#[test]
+fn the_page_has_the_options_and_commands_of_the_program() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8")).unwrap();
+    let command = Cli::command();
+    let mut options = BTreeSet::from(["help".to_owned(), "version".to_owned()]);
+    let mut words = BTreeSet::new();
+    for part in std::iter::once(&command).chain(command.get_subcommands()) {
+        options.extend(part.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
+    }
+    words.extend(command.get_subcommands().map(|part| part.get_name().to_owned()));
+    let plain = page.replace("\\-", "-");
+    let documented: BTreeSet<String> = plain
+        .lines()
+        .filter(|line| line.starts_with(".It Fl "))
+        .filter_map(|line| line.split("Fl -").last()?.split(' ').next().map(str::to_owned))
+        .collect();
+    assert_eq!(documented, options);
+    let commands: BTreeSet<String> = plain
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Cm ")?.split(' ').next().map(str::to_owned))
+        .collect();
+    assert_eq!(commands, words);
+    for place in ["/var/lib/prometheus/node-exporter", "/etc/promdrop/collectors.d"] {
+        assert!(plain.contains(&format!("Default:\n.Pa {place} .")), "{place}");
+    }
+}
+
+/// The program lists its keys when it meets one that it doesn't know.
+#[test]
+fn the_page_has_the_header_keys_that_the_program_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x"), "module: netstat\nzzzzzzzzzz: 1\n").unwrap();
+    let check = promdrop().current_dir(dir.path()).args(["check", "x"]).output().unwrap();
+    let stderr = String::from_utf8(check.stderr).unwrap();
+    let (_, keys) = stderr.trim_end().split_once("known here: ").expect(&stderr);
+    let mut known: Vec<&str> = keys.split(", ").filter(|key| *key != "netstat").collect();
+    known.sort_unstable();
+    assert_eq!(documented().keys().map(String::as_str).collect::<Vec<_>>(), known);
+}
+
+#[test]
+fn the_page_has_the_defaults_that_the_program_has() {
+    let items = documented();
+    let default = |key: &str| {
+        let text = items[key].split_once("Default: ").map(|(_, text)| text.split(".\n").next().unwrap());
+        text.map(str::to_owned)
+    };
+    let of = |duration: Duration| humantime::format_duration(duration).to_string();
+    let usual = header("module: netstat\n");
+    let Header { module: _, interval, timeout, max_age, on_failure, enabled, user, labels } = usual;
+    assert_eq!(default("module"), None);
+    assert_eq!(default("interval"), Some(of(interval)));
+    assert_eq!(default("timeout"), Some(format!("the smaller of {} and the interval", of(timeout))));
+    assert_eq!(header("module: netstat\ninterval: 3s\n").timeout, Duration::from_secs(3));
+    let intervals = max_age.as_secs() / interval.as_secs();
+    assert_eq!(default("max_age"), Some(format!("{intervals} intervals")));
+    let word = match on_failure {
+        OnFailure::Drop => "drop",
+        OnFailure::Keep => "keep",
+    };
+    assert_eq!(default("on_failure").as_deref(), Some(word));
+    assert_eq!(default("enabled"), Some(enabled.to_string()));
+    assert_eq!((user, default("user").as_deref()), (None, Some("the user that promdrop runs as")));
+    assert_eq!((labels, default("labels").as_deref()), (Vec::new(), Some("none")));
+}
+
+/// The bounds that the page states are the last values that pass.
+#[test]
+fn the_page_has_the_bounds_that_the_program_has() {
+    let items = documented();
+    for (key, words) in [
+        ("interval", "from 1s to 7days"),
+        ("timeout", "from 100ms to the interval"),
+        ("max_age", "From the interval to 35days"),
+    ] {
+        assert!(items[key].contains(words), "{key}: {}", items[key]);
+    }
+    header("module: m\ninterval: 1s\ntimeout: 100ms\nmax_age: 1s\n");
+    header("module: m\ninterval: 7days\ntimeout: 7days\nmax_age: 35days\n");
+}

@@ -1,0 +1,300 @@
+//! `promdrop run` and `test`: what is run, what is published, what is said, the exit status.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::support::host::Host;
+
+/// A host with the collectors `files`: stems and contents.
+fn host(files: &[(&str, &str)]) -> Host {
+    let host = Host::new();
+    for (stem, yaml) in files {
+        host.collector(stem, yaml);
+    }
+    host
+}
+
+/// Runs promdrop and expects it to be silent and good.
+#[track_caller]
+fn run_well(host: &Host, arguments: &[&str]) {
+    assert_eq!(host.outcome(arguments), (0, String::new(), String::new()));
+}
+
+/// The values of the series that begin with `start` in `file`.
+#[track_caller]
+fn values(host: &Host, file: &str, start: &str) -> Vec<f64> {
+    let text = host.text(file);
+    let lines = text.lines().filter(|line| line.starts_with(start));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+/// What stands in the textfile directory.
+fn names(host: &Host) -> Vec<String> {
+    let entries = fs::read_dir(host.textfile_dir()).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A published file with the header line `key` set to what `change` makes of its number.
+fn rewrite(host: &Host, file: &str, key: &str, change: impl Fn(u64) -> u64) {
+    let text = host.text(file);
+    let key = format!("# promdrop-{key}: ");
+    let line = text.lines().find(|line| line.starts_with(&key)).unwrap();
+    let number = change(line[key.len()..].parse().unwrap());
+    fs::write(host.textfile_dir().join(file), text.replace(line, &format!("{key}{number}"))).unwrap();
+}
+
+/// A command that prints what the file `answer` of the host holds, and exits 3 where it is missing.
+fn told_by(host: &Host, more: &str) -> String {
+    let answer = host.path("answer");
+    let answer = answer.display();
+    format!("module: command\n{more}command:\n  shell: 'cat {answer} || exit 3'\n")
+}
+
+fn answer(host: &Host, text: &str) {
+    fs::write(host.path("answer"), text).unwrap();
+}
+
+fn stop_answering(host: &Host) {
+    fs::remove_file(host.path("answer")).unwrap();
+}
+
+#[test]
+fn a_slot_is_served_once_and_a_name_asks_for_more() {
+    let host = host(&[("netstat", "module: netstat\ninterval: 7d\n")]);
+    run_well(&host, &["run"]);
+    assert_eq!(names(&host), [".promdrop.lock", "netstat.prom", "promdrop.prom"]);
+    assert_eq!(values(&host, "netstat.prom", "netstat_tcp_connections{").len(), 22);
+    let runs = "promdrop_collector_runs_total{collector=\"netstat\",result=\"success\"}";
+    let before = host.text("netstat.prom");
+    run_well(&host, &["run"]);
+    assert_eq!(host.text("netstat.prom"), before, "run twice in a slot");
+    run_well(&host, &["run", "netstat"]);
+    assert_eq!(values(&host, "netstat.prom", runs), [2.0]);
+}
+
+#[test]
+fn on_failure_drop_removes_the_numbers_and_keeps_the_health() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, ""));
+    answer(&host, "mail 7\n");
+    run_well(&host, &["run", "x"]);
+    assert_eq!(values(&host, "x.prom", "mail"), [7.0]);
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_series"), [1.0]);
+    let success = values(&host, "x.prom", "promdrop_collector_last_success_timestamp_seconds");
+
+    stop_answering(&host);
+    let (status, _, stderr) = host.outcome(&["run", "x"]);
+    assert_eq!(status, 1);
+    assert!(stderr.starts_with("promdrop: x: exit: it exited with status 3\n  stderr: cat: "), "{stderr}");
+    assert_eq!(values(&host, "x.prom", "mail"), Vec::<f64>::new());
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_success"), [0.0]);
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_series"), [0.0]);
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_last_success_timestamp_seconds"), success);
+    assert!(host.text("x.prom").contains("\n# promdrop-failure: exit: it exited with status 3\n"));
+    let exits = "promdrop_collector_runs_total{collector=\"x\",result=\"exit\"}";
+    assert_eq!(values(&host, "x.prom", exits), [1.0]);
+}
+
+#[test]
+fn on_failure_keep_keeps_the_numbers() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, "on_failure: keep\n"));
+    answer(&host, "# HELP mail M.\n# TYPE mail gauge\nmail{a=\"b\"} 7\n");
+    run_well(&host, &["run", "x"]);
+    stop_answering(&host);
+    assert_eq!(host.outcome(&["run", "x"]).0, 1);
+    assert_eq!(host.outcome(&["run", "x"]).0, 1);
+    let text = host.text("x.prom");
+    assert!(text.contains("# HELP mail M.\n# TYPE mail gauge\nmail{a=\"b\"} 7\n"), "{text}");
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_success"), [0.0]);
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_series"), [1.0]);
+}
+
+#[test]
+fn kept_numbers_go_at_their_age() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, "on_failure: keep\nmax_age: 2m\n"));
+    answer(&host, "mail 7\n");
+    run_well(&host, &["run", "x"]);
+    stop_answering(&host);
+    rewrite(&host, "x.prom", "last-success-ms", |at| at - 180_000);
+    assert_eq!(host.outcome(&["run", "x"]).0, 1);
+    assert_eq!(values(&host, "x.prom", "mail"), Vec::<f64>::new());
+}
+
+#[test]
+fn the_definitions_labels_are_on_its_samples_only() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, "labels: {team: mail}\n"));
+    answer(&host, "mail 7\nqueue{a=\"b\"} 8\n");
+    run_well(&host, &["run", "x"]);
+    let text = host.text("x.prom");
+    assert!(text.contains("\nmail{team=\"mail\"} 7\nqueue{a=\"b\",team=\"mail\"} 8\n"), "{text}");
+    assert_eq!(text.matches("team=").count(), 2, "{text}");
+
+    answer(&host, "mail{team=\"other\"} 7\n");
+    let (status, _, stderr) = host.outcome(&["run", "x"]);
+    assert_eq!(status, 1);
+    let expected =
+        "promdrop: x: invalid: the definition's label `team` is already on a sample of the output\n";
+    assert_eq!(stderr, expected);
+}
+
+#[test]
+fn promdrops_own_names_are_refused() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, ""));
+    answer(&host, "promdrop_collector_success{collector=\"netstat\"} 1\n");
+    let (status, _, stderr) = host.outcome(&["run", "x"]);
+    assert_eq!(status, 1);
+    assert!(stderr.starts_with("promdrop: x: invalid: names that begin with `promdrop_`"), "{stderr}");
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_success"), [0.0]);
+}
+
+#[test]
+fn a_bad_definition_stops_itself_only_and_its_health_says_config() {
+    let host = host(&[("netstat", "module: netstat\n"), ("x", "module: netstat\nintervall: 1m\n")]);
+    let (status, _, stderr) = host.outcome(&["run"]);
+    assert_eq!(status, 1);
+    let path = host.collectors_dir().join("x.yaml");
+    let expected = format!(
+        "{}:2:1: unknown key `intervall` in `file`\n 2 | intervall: 1m\n   | ^\n   = did you mean `interval`?\n",
+        path.display()
+    );
+    assert_eq!(stderr, expected);
+    assert_eq!(values(&host, "netstat.prom", "promdrop_collector_success"), [1.0]);
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_success"), [0.0]);
+    let config = "promdrop_collector_runs_total{collector=\"x\",result=\"config\"}";
+    assert_eq!(values(&host, "x.prom", config), [1.0]);
+    assert_eq!(values(&host, "promdrop.prom", "promdrop_definitions"), [1.0, 0.0, 1.0]);
+}
+
+#[test]
+fn a_definition_that_breaks_leaves_its_last_numbers_until_their_age() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, ""));
+    answer(&host, "mail 7\n");
+    run_well(&host, &["run", "x"]);
+    host.collector("x", "module: comand\n");
+    assert_eq!(host.outcome(&["run", "x"]).0, 1);
+    rewrite(&host, "x.prom", "slot-ms", |_| 0);
+    assert_eq!(host.outcome(&["run"]).0, 1);
+    assert_eq!(values(&host, "x.prom", "mail"), [7.0]);
+    assert_eq!(values(&host, "x.prom", "promdrop_collector_success"), [0.0]);
+}
+
+#[test]
+fn a_failure_is_said_once_and_then_hourly_and_the_status_always() {
+    let host = host(&[("x", "module: command\ncommand:\n  argv: ['false']\n")]);
+    let said = (1, String::new(), "promdrop: x: exit: it exited with status 1\n".to_owned());
+    let quiet = (1, String::new(), String::new());
+    assert_eq!(host.outcome(&["run"]), said);
+    // The same hour, another slot; where the hour is a minute old or less there is no such slot before this one.
+    let hour = 3_600_000;
+    let mut same_hour = false;
+    rewrite_slot(
+        &host,
+        |slot| if slot % hour == 0 { slot - 60_000 } else { slot - slot % hour },
+        &mut same_hour,
+    );
+    assert_eq!(host.outcome(&["run"]), if same_hour { quiet } else { said.clone() });
+    rewrite(&host, "x.prom", "slot-ms", |slot| slot - hour);
+    assert_eq!(host.outcome(&["run"]), said);
+}
+
+/// Rewrites the slot of x.prom and tells whether it stayed in its hour.
+fn rewrite_slot(host: &Host, change: impl Fn(u64) -> u64, same_hour: &mut bool) {
+    let hours = std::cell::Cell::new((0, 0));
+    rewrite(host, "x.prom", "slot-ms", |slot| {
+        hours.set((slot / 3_600_000, change(slot) / 3_600_000));
+        change(slot)
+    });
+    *same_hour = hours.get().0 == hours.get().1;
+}
+
+#[test]
+fn what_is_not_there_or_disabled_is_usage() {
+    let host = host(&[("a", "module: netstat\n"), ("b", "module: netstat\nenabled: false\n")]);
+    let dir = host.collectors_dir();
+    let (status, _, stderr) = host.outcome(&["run", "c"]);
+    assert_eq!(status, 2);
+    assert_eq!(stderr, format!("promdrop: there is no collector c in {}; there are: a, b\n", dir.display()));
+    let (status, _, stderr) = host.outcome(&["run", "b"]);
+    assert_eq!(status, 2);
+    assert_eq!(stderr, "promdrop: collector b is disabled: its file says `enabled: false`\n");
+    run_well(&host, &["run"]);
+    assert_eq!(names(&host), [".promdrop.lock", "a.prom", "promdrop.prom"]);
+    assert_eq!(host.outcome(&["frobnicate"]).0, 2);
+    assert_eq!(host.outcome(&["--version"]), (0, "promdrop 0.1.0\n".into(), String::new()));
+}
+
+#[test]
+fn directories_that_are_missing_are_named_with_the_cure() {
+    let host = host(&[("a", "module: netstat\n")]);
+    fs::remove_dir(host.textfile_dir()).unwrap();
+    let (status, _, stderr) = host.outcome(&["run"]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("the textfile directory does not exist"), "{stderr}");
+    assert!(stderr.contains("PROMDROP_TEXTFILE_DIR"), "{stderr}");
+    assert!(!host.textfile_dir().exists(), "it was created");
+    fs::create_dir(host.textfile_dir()).unwrap();
+    fs::remove_dir_all(host.collectors_dir()).unwrap();
+    let (status, _, stderr) = host.outcome(&["run"]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("PROMDROP_COLLECTORS_DIR"), "{stderr}");
+}
+
+#[test]
+fn someone_elses_file_is_not_replaced() {
+    let host = host(&[("a", "module: netstat\n"), ("b", "module: netstat\n")]);
+    fs::write(host.textfile_dir().join("a.prom"), "theirs 1\n").unwrap();
+    fs::write(host.path("target"), "untouched").unwrap();
+    symlink(host.path("target"), host.textfile_dir().join("b.prom")).unwrap();
+    let (status, _, stderr) = host.outcome(&["run"]);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("promdrop: a: conflict: this file is somebody else's"), "{stderr}");
+    assert!(stderr.contains("promdrop: b: conflict: this is a symbolic link"), "{stderr}");
+    assert_eq!(host.text("a.prom"), "theirs 1\n");
+    assert_eq!(fs::read_to_string(host.path("target")).unwrap(), "untouched");
+}
+
+#[test]
+fn test_shows_and_publishes_nothing() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, ""));
+    answer(&host, "mail 7\n");
+    let (status, stdout, stderr) = host.outcome(&["test", "x"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(stdout.starts_with("collector  x, module command\n"), "{stdout}");
+    assert!(
+        stdout.contains("\nverdict    good: 1 series, which `run` would publish in x.prom\n"),
+        "{stdout}"
+    );
+    assert!(stdout.ends_with("\n\nmail 7\n"), "{stdout}");
+    assert_eq!(names(&host), Vec::<String>::new());
+
+    answer(&host, "mail 7\nmail 8");
+    let (status, stdout, _) = host.outcome(&["test", "x"]);
+    assert_eq!(status, 1);
+    assert!(stdout.contains("\nverdict    output: line 2, column 6 of its output"), "{stdout}");
+    assert!(stdout.contains("output:2:6: the last line has no end: was the output cut?"), "{stdout}");
+    assert_eq!(names(&host), Vec::<String>::new());
+}
+
+#[test]
+fn published_files_can_be_read_by_all_whatever_the_umask() {
+    let host = host(&[("a", "module: netstat\n")]);
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", "umask 077; exec \"$0\" --collectors-dir \"$1\" --textfile-dir \"$2\" run"])
+        .arg(env!("CARGO_BIN_EXE_promdrop"))
+        .args([host.collectors_dir(), host.textfile_dir()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let mode =
+        |file: &str| fs::metadata(host.textfile_dir().join(file)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode("a.prom"), mode("promdrop.prom"), mode(".promdrop.lock")), (0o644, 0o644, 0o600));
+}

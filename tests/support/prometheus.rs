@@ -1,0 +1,86 @@
+//! The real Prometheus.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::server::{PATIENCE, Server, part};
+use super::wait_for;
+
+/// A running Prometheus that scrapes one node_exporter every second, as job `node`.
+#[derive(Debug)]
+pub struct Prometheus {
+    server: Server,
+    /// Holds its configuration, storage and log.
+    _dir: TempDir,
+}
+
+/// A series that a query answered: its labels, and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    labels: Value,
+    /// The value.
+    pub value: f64,
+}
+
+impl Point {
+    /// A label's value, empty where there is no such label, as in PromQL.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels[name].as_str().unwrap_or("")
+    }
+}
+
+impl Prometheus {
+    /// Starts it on a free port; the target is 127.0.0.1:`port`, whose label `instance` becomes `instance`.
+    pub fn start(port: u16, instance: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let config = dir.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+             scrape_configs:\n\
+             - job_name: node\n  \
+               static_configs:\n  \
+               - {{targets: ['127.0.0.1:{port}'], labels: {{instance: '{instance}'}}}}\n"
+        );
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(part("bookworm", "prometheus"));
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
+        let server = Server::start(command, 0, &dir.path().join("prometheus.log"));
+        // It listens before it has read its storage, and answers 503 until then.
+        wait_for(PATIENCE, "Prometheus is ready", || server.ask("/-/ready"));
+        Self { server, _dir: dir }
+    }
+
+    /// The instant vector that `expression` gives now.
+    pub fn query(&self, expression: &str) -> Vec<Point> {
+        let escaped: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let answer = self.server.get(&format!("/api/v1/query?query={escaped}"));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["data"]["resultType"], "vector", "{answer}");
+        let result = answer["data"]["result"].as_array().expect("a list of series");
+        result
+            .iter()
+            .map(|point| Point {
+                labels: point["metric"].clone(),
+                value: point["value"][1].as_str().expect("a value as text").parse().unwrap(),
+            })
+            .collect()
+    }
+
+    /// Asks until `wanted` says yes to the answer, at most for `limit`, and returns it.
+    pub fn await_query(
+        &self,
+        expression: &str,
+        limit: Duration,
+        wanted: impl Fn(&[Point]) -> bool,
+    ) -> Vec<Point> {
+        wait_for(limit, expression, || {
+            let points = self.query(expression);
+            if wanted(&points) { Ok(points) } else { Err(points) }
+        })
+    }
+}

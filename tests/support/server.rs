@@ -1,0 +1,82 @@
+//! A real server as a child process on a free loopback port, and what a test asks it.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::wait_for;
+
+/// How long a server may take to come up, or to answer.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program that `tests/run` keeps in `.test-parts`; `release` is the Debian release it comes from.
+pub fn part(release: &str, program: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".test-parts").join(release).join(program);
+    assert!(path.is_file(), "{} is not here: run tests/run, which fetches it", path.display());
+    path
+}
+
+/// A server that lives as long as this value.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts `command`, which must log to stderr as Prometheus's servers do and listen where it is told by
+    /// `--web.listen-address`: on `port` of 127.0.0.1, 0 for a free one. Returns once it listens. The log goes to
+    /// `log`.
+    pub fn start(mut command: Command, port: u16, log: &Path) -> Self {
+        let stderr = File::create(log).unwrap();
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        // Owned from here on, so that a server that doesn't come up is ended too.
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+        server.address = wait_for(PATIENCE, "the server listens", || {
+            let text = fs::read_to_string(log).unwrap();
+            if let Some(status) = server.child.try_wait().unwrap() {
+                panic!("{command:?} ended with {status}:\n{text}");
+            }
+            listening(&text).ok_or(text)
+        });
+        server
+    }
+
+    /// The body of what it answers to `GET path`, which must be 200.
+    pub fn get(&self, path: &str) -> String {
+        self.ask(path).unwrap_or_else(|answer| panic!("GET {path}: {answer}"))
+    }
+
+    /// The body of what it answers to `GET path`, or the whole answer where it isn't 200.
+    pub fn ask(&self, path: &str) -> Result<String, String> {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // HTTP/1.0: neither chunks nor a connection that stays open.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer of head and body");
+        if head.split(' ').nth(1) == Some("200") { Ok(body.to_owned()) } else { Err(answer) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails only where it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address in the log line of exporter-toolkit (web/tls_config.go) that tells the real port.
+fn listening(log: &str) -> Option<SocketAddr> {
+    let (_, rest) = log.split_once("msg=\"Listening on\" address=")?;
+    // Only a whole line: the server may be writing it.
+    rest.split_once('\n')?.0.trim().parse().ok()
+}

@@ -1,0 +1,99 @@
+//! The textfile directory on filesystems that refuse: full, without inodes, read-only. Needs root.
+
+use std::path::Path;
+use std::process::Command;
+
+use nix::sched::{CloneFlags, unshare};
+use promdrop::exposition::Family;
+use promdrop::textfile::{Class, Directory, Header, Kind, State};
+
+use crate::support::need;
+
+fn header() -> Header {
+    Header {
+        kind: Kind::Collector,
+        source: "/etc/promdrop/collectors.d".into(),
+        file: "x.prom".into(),
+        slot: None,
+        last_success: None,
+        max_age: std::time::Duration::from_secs(60),
+        failure: None,
+        state: State::default(),
+    }
+}
+
+fn mount(options: &[&str], place: &Path) {
+    let status = Command::new("mount").args(options).arg(place).status().unwrap();
+    assert!(status.success(), "mount {options:?} failed");
+}
+
+/// Runs `body` on a tmpfs that only its thread sees, so that nothing stays mounted however the test ends.
+fn on_tmpfs(options: &'static str, body: impl FnOnce(&Path) + Send + 'static) {
+    need("mount");
+    std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        mount(&["--make-rprivate"], Path::new("/"));
+        let place = tempfile::tempdir().unwrap();
+        mount(&["-t", "tmpfs", "-o", options, "tmpfs"], place.path());
+        body(place.path());
+        let status = Command::new("umount").args(["-l"]).arg(place.path()).status().unwrap();
+        assert!(status.success());
+    })
+    .join()
+    .unwrap();
+}
+
+fn names(place: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        place.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Publishes what must fail for `reason`; the old file stands and nothing is left.
+fn refused(place: &Path, directory: &Directory, header: &Header, families: &[Family], reason: &str) {
+    let old = std::fs::read(place.join("x.prom")).unwrap();
+    let before = names(place);
+    let error = directory.publish(header, families).unwrap_err();
+    assert_eq!(error.class, Class::Io);
+    assert!(error.to_string().contains(reason) && error.to_string().contains("\n   = "), "{error}");
+    assert!(error.to_string().starts_with(place.to_str().unwrap()), "{error}");
+    assert_eq!(std::fs::read(place.join("x.prom")).unwrap(), old);
+    assert_eq!(names(place), before);
+}
+
+#[test]
+fn a_full_disk_keeps_the_old_file() {
+    on_tmpfs("size=64k", |place| {
+        let directory = Directory::open(place).unwrap();
+        directory.publish(&header(), &[]).unwrap();
+        let mut large = header();
+        for i in 0..10_000 {
+            large.state.set(format!("key{i}"), 1);
+        }
+        refused(place, &directory, &large, &[], "no space left on device");
+    });
+}
+
+#[test]
+fn no_inode_left_keeps_the_old_file() {
+    on_tmpfs("nr_inodes=4", |place| {
+        let directory = Directory::open(place).unwrap();
+        directory.publish(&header(), &[]).unwrap();
+        // The root, the file and the lock are three.
+        std::fs::write(place.join("other"), "").unwrap();
+        refused(place, &directory, &header(), &[], "no space left on device");
+    });
+}
+
+#[test]
+fn a_read_only_disk_keeps_the_old_file() {
+    on_tmpfs("size=64k", |place| {
+        let directory = Directory::open(place).unwrap();
+        directory.publish(&header(), &[]).unwrap();
+        mount(&["-o", "remount,ro"], place);
+        refused(place, &directory, &header(), &[], "read-only file system");
+        // What is there can still be read.
+        assert!(directory.previous("x.prom").unwrap().is_some());
+    });
+}
