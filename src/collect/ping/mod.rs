@@ -115,16 +115,16 @@ struct Ping {
 }
 
 /// A duration of at least a millisecond.
-struct Spacing(Duration);
+struct Time(Duration);
 
-impl Field for Spacing {
+impl Field for Time {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let spacing = Duration::read(node, problems)?;
-        if spacing < TICK {
-            problems.report(node, Wrong::new("probes are at least 1ms apart", "write 1ms or more"));
+        let time = Duration::read(node, problems)?;
+        if time < TICK {
+            problems.report(node, Wrong::new("this is shorter than 1ms", "write 1ms or more"));
             return None;
         }
-        Some(Self(spacing))
+        Some(Self(time))
     }
 }
 
@@ -137,11 +137,11 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
         None => Some(5),
     };
     let spacing = match section.node("spacing") {
-        Some(node) => Spacing::read(node, problems).map(|spacing| spacing.0),
+        Some(node) => Time::read(node, problems).map(|time| time.0),
         None => Some(Duration::from_millis(200)),
     };
     let timeout = match section.node("timeout") {
-        Some(node) => Spacing::read(node, problems).map(|timeout| timeout.0),
+        Some(node) => Time::read(node, problems).map(|time| time.0),
         None => Some(Duration::from_secs(1)),
     };
     for name in OWN_LABELS {
@@ -386,12 +386,16 @@ fn exchange(
             busy |= replies > 0 || !all;
         }
         let Some(until) = session.wait_until(now) else { return Ok(refusals) };
-        let now = Instant::now();
-        let wait = until.saturating_duration_since(now).max(TICK);
+        let wait = until.saturating_duration_since(Instant::now());
         // The kernel stamps what comes, so there is no hurry: after some replies, and between the ticks of a round,
         // only `stop` can end the wait, instead of every single packet.
-        let stopped =
-            if busy || wait <= TICK { run.stop.wait(TICK) } else { wait_for_packets(sockets, run, wait) };
+        let stopped = if wait.is_zero() && full_since.is_none() {
+            run.stop.is_raised()
+        } else if busy || wait <= TICK {
+            run.stop.wait(TICK)
+        } else {
+            wait_for_packets(sockets, run, wait)
+        };
         if stopped {
             return Err(Failure::stopped());
         }
@@ -540,8 +544,8 @@ mod tests {
     use crate::config::OnFailure;
     use crate::config::yaml::decode;
 
-    fn load(text: &str, timeout: Duration, labels: Labels) -> Result<Box<dyn Collector>, Vec<String>> {
-        let header = Header {
+    fn header(timeout: Duration, labels: Labels) -> Header {
+        Header {
             module: "ping".into(),
             interval: Duration::from_secs(60),
             timeout,
@@ -550,7 +554,11 @@ mod tests {
             enabled: true,
             user: None,
             labels,
-        };
+        }
+    }
+
+    fn load(text: &str, timeout: Duration, labels: Labels) -> Result<Box<dyn Collector>, Vec<String>> {
+        let header = header(timeout, labels);
         let read = decode(text, |root, problems| {
             let mut section = Section::open("ping", root, problems)?;
             let collector = read(&mut section, &header);
@@ -577,6 +585,20 @@ mod tests {
             "{targets: [127.0.0.1], spacing: 2s, timeout: 1950ms}",
         ] {
             assert_eq!(problems(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shipped_is_right() {
+        for (text, timeout) in [
+            (include_str!("../../../collectors.d/ping.yaml"), Duration::from_secs(10)),
+            (include_str!("../../../collectors.d/examples/ping-targets.yaml"), Duration::from_secs(15)),
+        ] {
+            let header = header(timeout, Vec::new());
+            let read = decode(text, |root, problems| {
+                crate::collect::read_module(&mut Section::open("the file", root, problems)?, &header)
+            });
+            assert!(read.is_ok(), "{read:?}");
         }
     }
 
@@ -620,7 +642,7 @@ mod tests {
             ),
             ("{targets: [a], count: 0}", &["1:23: 0 is out of range = write a whole number from 1 to 1000"]),
             ("{targets: [a], count: 1001}", &["1:23: 1001 is out of range"]),
-            ("{targets: [a], spacing: 100us}", &["1:25: probes are at least 1ms apart"]),
+            ("{targets: [a], spacing: 100us}", &["1:25: this is shorter than 1ms"]),
             ("{targets: [a], timeout: 5}", &["1:25: a duration needs a unit"]),
             (
                 "{targets: [127.0.0.1], timeout: 10s}",

@@ -43,7 +43,7 @@ impl Moment {
         let Some(stamp) = stamp else { return bound };
         let set = (read.realtime.as_nanos().abs_diff(self.realtime.as_nanos())).abs_diff(bound.as_nanos());
         match stamp.checked_sub(self.realtime) {
-            Some(time) if set < STEP.as_nanos() && time <= bound + STEP => time,
+            Some(time) if set < STEP.as_nanos() && time <= bound.saturating_add(STEP) => time,
             _ => bound,
         }
     }
@@ -222,7 +222,7 @@ impl Session {
         }
         let round = u32::try_from(self.next / self.targets.len().max(1)).ok()?;
         let place = u32::try_from(self.next % self.targets.len().max(1) / BURST).ok()?;
-        self.start.checked_add(self.plan.round().checked_mul(round)? + TICK * place)
+        self.start.checked_add(self.plan.round().checked_mul(round)?.checked_add(TICK * place)?)
     }
 
     /// The payload of probe `number`.
@@ -236,7 +236,7 @@ impl Session {
             *probe = Probe::Sent(at);
             tally.sent += 1;
             self.open += 1;
-            self.end = at.monotonic + self.plan.timeout;
+            self.end = at.monotonic.checked_add(self.plan.timeout).unwrap_or(at.monotonic);
         }
     }
 
