@@ -94,12 +94,12 @@ impl Runner<'_> {
     /// the file itself remembers: the definition that could say otherwise can't be read.
     pub fn config_failure(&self, stem: &Stem, message: &str, slot: u64) -> Report {
         let failure = Failure::new(Outcome::Config, message);
-        let before = match self.directory.lock_collector(stem.as_str()) {
-            Ok(Some(_)) => Before::read(self.directory, stem),
+        let lock = match self.directory.lock_collector(stem.as_str()) {
+            Ok(Some(lock)) => lock,
             Ok(None) => return Report::skipped(stem),
-            Err(error) => Err(refusal(&error)),
+            Err(error) => return Report::failed(stem, refusal(&error)),
         };
-        let before = match before {
+        let before = match Before::read(self.directory, stem) {
             Ok(before) => before,
             Err(other) => return Report::failed(stem, other),
         };
@@ -115,7 +115,9 @@ impl Runner<'_> {
             labels: Vec::new(),
         };
         let ran = Ran { slot, began: now(), took: Duration::ZERO, result: Err(failure) };
-        self.publish(stem, &header, &before, ran)
+        let report = self.publish(stem, &header, &before, ran);
+        drop(lock);
+        report
     }
 
     /// Publishes the result; where the numbers can't be published as they are, the failure to.
