@@ -67,18 +67,39 @@ impl Runner<'_> {
         self.due(stem, interval.unwrap_or(UNKNOWN_INTERVAL), now)
     }
 
-    /// Runs `definition` for `slot` and publishes what it found, or that it failed.
+    /// As [`run`](Self::run), unless another promdrop has served `slot` since it was found due: then `None`.
+    pub fn run_due(&self, definition: &Definition<Box<dyn Collector>>, slot: u64) -> Option<Report> {
+        self.run_if(definition, slot, |before| {
+            schedule::due(slot, definition.header.interval, before.slot).is_some()
+        })
+    }
+
+    /// Runs `definition` for `slot`, served or not, and publishes what it found, or that it failed.
     pub fn run(&self, definition: &Definition<Box<dyn Collector>>, slot: u64) -> Report {
+        let report = self.run_if(definition, slot, |_| true);
+        report.unwrap_or_else(|| Report::skipped(&definition.stem))
+    }
+
+    /// Only who holds the lock can tell whether it `is_wanted` still.
+    fn run_if(
+        &self,
+        definition: &Definition<Box<dyn Collector>>,
+        slot: u64,
+        is_wanted: impl FnOnce(&Before) -> bool,
+    ) -> Option<Report> {
         let Definition { stem, header, module } = definition;
         let lock = match self.directory.lock_collector(stem.as_str()) {
             Ok(Some(lock)) => lock,
-            Ok(None) => return Report::skipped(stem),
-            Err(error) => return Report::failed(stem, refusal(&error)),
+            Ok(None) => return Some(Report::skipped(stem)),
+            Err(error) => return Some(Report::failed(stem, refusal(&error))),
         };
         let before = match Before::read(self.directory, stem) {
             Ok(before) => before,
-            Err(failure) => return Report::failed(stem, failure),
+            Err(failure) => return Some(Report::failed(stem, failure)),
         };
+        if !is_wanted(&before) {
+            return None;
+        }
         let began = now();
         let clock = Instant::now();
         let result = attempt(module.as_ref(), stem, header, &before.module_state, self.stop);
@@ -87,19 +108,19 @@ impl Runner<'_> {
             result => self.publish(stem, header, &before, Ran { slot, began, took: clock.elapsed(), result }),
         };
         drop(lock);
-        report
+        Some(report)
     }
 
     /// Publishes the health of a definition that can't be loaded. The last good numbers stay until their age, which
     /// the file itself remembers: the definition that could say otherwise can't be read.
     pub fn config_failure(&self, stem: &Stem, message: &str, slot: u64) -> Report {
         let failure = Failure::new(Outcome::Config, message);
-        let before = match self.directory.lock_collector(stem.as_str()) {
-            Ok(Some(_)) => Before::read(self.directory, stem),
+        let lock = match self.directory.lock_collector(stem.as_str()) {
+            Ok(Some(lock)) => lock,
             Ok(None) => return Report::skipped(stem),
-            Err(error) => Err(refusal(&error)),
+            Err(error) => return Report::failed(stem, refusal(&error)),
         };
-        let before = match before {
+        let before = match Before::read(self.directory, stem) {
             Ok(before) => before,
             Err(other) => return Report::failed(stem, other),
         };
@@ -115,7 +136,9 @@ impl Runner<'_> {
             labels: Vec::new(),
         };
         let ran = Ran { slot, began: now(), took: Duration::ZERO, result: Err(failure) };
-        self.publish(stem, &header, &before, ran)
+        let report = self.publish(stem, &header, &before, ran);
+        drop(lock);
+        report
     }
 
     /// Publishes the result; where the numbers can't be published as they are, the failure to.

@@ -100,7 +100,11 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
         })
         .collect();
     ran |= !due.is_empty();
-    run_all(&runner, &due, |report| {
+    let run_one = |(definition, slot): &Due<'_>| match names.is_empty() {
+        true => runner.run_due(definition, *slot),
+        false => Some(runner.run(definition, *slot)),
+    };
+    run_all(&due, run_one, |report| {
         if report.outcome != Outcome::Success && report.outcome != Outcome::Skipped {
             status = FAILED;
         }
@@ -186,22 +190,25 @@ fn summary(failed: &Failed) -> String {
     }
 }
 
-/// Runs all of `due`, each in a thread of its own where there are several, and hands on each report as it comes.
-fn run_all(runner: &Runner<'_>, due: &[Due<'_>], mut tell: impl FnMut(Report)) {
-    if let [(definition, slot)] = due {
-        return tell(runner.run(definition, *slot));
-    }
+/// Does `run` to all of `due`, each in a thread of its own where there are several, and hands on each report as it
+/// comes.
+fn run_all<'a>(
+    due: &[Due<'a>],
+    run: impl Fn(&Due<'a>) -> Option<Report> + Sync,
+    mut tell: impl FnMut(Report),
+) {
     let next = AtomicUsize::new(0);
     let (sender, reports) = mpsc::channel();
+    let work = |sender: &mpsc::Sender<Report>| {
+        while let Some(one) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // The receiver outlives this scope.
+            let _ = run(one).map(|report| sender.send(report));
+        }
+    };
     thread::scope(|scope| {
         for _ in 0..due.len().min(AT_ONCE) {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                while let Some((definition, slot)) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // The receiver outlives this scope.
-                    let _ = sender.send(runner.run(definition, *slot));
-                }
-            });
+            let (sender, work) = (sender.clone(), &work);
+            scope.spawn(move || work(&sender));
         }
         drop(sender);
         for report in reports {

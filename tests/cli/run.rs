@@ -3,6 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use promdrop::collect::runner::{Runner, now};
+use promdrop::collect::stop::Stop;
+use promdrop::collect::{Outcome, read_module};
+use promdrop::config::load::load_directory;
+use promdrop::textfile::Directory;
+
 use crate::support::host::Host;
 
 /// A host with the collectors `files`: stems and contents.
@@ -73,6 +79,22 @@ fn a_slot_is_served_once_and_a_name_asks_for_more() {
     assert_eq!(host.text("netstat.prom"), before, "run twice in a slot");
     run_well(&host, &["run", "netstat"]);
     assert_eq!(values(&host, "netstat.prom", runs), [2.0]);
+}
+
+#[test]
+fn a_slot_that_another_served_meanwhile_is_not_served_again() {
+    let host = host(&[("netstat", "module: netstat\n")]);
+    let loaded = load_directory(&host.collectors_dir(), &read_module).unwrap();
+    let definition = &loaded.definitions[0];
+    let (directory, source) = (Directory::open(&host.textfile_dir()).unwrap(), host.collectors_dir());
+    let stop = Stop::listen().unwrap();
+    let runner = Runner { directory: &directory, source: &source, stop: &stop };
+    let slot = runner.due(&definition.stem, definition.header.interval, now()).unwrap();
+    assert!(runner.run_due(definition, slot).is_some());
+    // Two found it due; the second comes to the lock once the first has given it back.
+    assert!(runner.run_due(definition, slot).is_none());
+    assert_eq!(runner.run(definition, slot).outcome, Outcome::Success);
+    assert!(runner.run_due(definition, slot + 60_000).is_some());
 }
 
 #[test]
