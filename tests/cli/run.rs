@@ -98,6 +98,18 @@ fn a_slot_that_another_served_meanwhile_is_not_served_again() {
 }
 
 #[test]
+fn what_still_runs_is_passed_by_in_silence() {
+    let host = host(&[("netstat", "module: netstat\n")]);
+    let directory = Directory::open(&host.textfile_dir()).unwrap();
+    let other = directory.lock_collector("netstat").unwrap();
+    run_well(&host, &["run"]);
+    let said = "promdrop: netstat: skipped: it still runs, started by another promdrop\n";
+    assert_eq!(host.outcome(&["run", "netstat"]), (0, String::new(), said.to_owned()));
+    assert!(!names(&host).contains(&"netstat.prom".to_owned()));
+    drop(other);
+}
+
+#[test]
 fn on_failure_drop_removes_the_numbers_and_keeps_the_health() {
     let host = Host::new();
     host.collector("x", &told_by(&host, ""));
