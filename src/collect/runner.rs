@@ -143,7 +143,7 @@ impl Runner<'_> {
 
     /// Publishes the result; where the numbers can't be published as they are, the failure to.
     fn publish(&self, stem: &Stem, header: &Header, before: &Before, mut ran: Ran) -> Report {
-        let notes = ran.result.as_mut().map(|c| std::mem::take(&mut c.notes)).unwrap_or_default();
+        let mut notes = ran.result.as_mut().map(|c| std::mem::take(&mut c.notes)).unwrap_or_default();
         let mut stderr = ran.result.as_mut().map(|c| std::mem::take(&mut c.stderr)).unwrap_or_default();
         if let Ok(found) = &mut ran.result
             && let Err(failure) = label(found, header)
@@ -167,6 +167,9 @@ impl Runner<'_> {
             ran.result = Err(failure);
         }
         let news = before.is_news(ran.slot, ran.result.as_ref().err());
+        if ran.result.is_ok() && before.failure.is_some() {
+            notes.insert(0, "it succeeds again".to_owned());
+        }
         let mut report = match ran.result {
             Ok(_) => Report::success(stem),
             Err(failure) => {

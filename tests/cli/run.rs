@@ -237,6 +237,12 @@ fn a_failure_is_said_once_and_then_hourly_and_the_status_always() {
     assert_eq!(host.outcome(&["run"]), if same_hour { quiet } else { said.clone() });
     rewrite(&host, "x.prom", "slot-ms", |slot| slot - hour);
     assert_eq!(host.outcome(&["run"]), said);
+    host.collector("x", "module: netstat\n");
+    rewrite(&host, "x.prom", "slot-ms", |_| 0);
+    let again = "promdrop: x: it succeeds again\n".to_owned();
+    assert_eq!(host.outcome(&["run"]), (0, String::new(), again));
+    rewrite(&host, "x.prom", "slot-ms", |_| 0);
+    run_well(&host, &["run"]);
 }
 
 /// Rewrites the slot of x.prom and tells whether it stayed in its hour.
