@@ -298,8 +298,9 @@ impl Before {
         })
     }
 
+    /// A success in the future (the clock was set back, or others wrote it) must not keep numbers for ever.
     fn is_fresh(&self, now: u64, max_age: Duration) -> bool {
-        self.last_success.is_some_and(|at| now.saturating_sub(at) <= schedule::millis(max_age))
+        self.last_success.is_some_and(|at| now.abs_diff(at) <= schedule::millis(max_age))
     }
 
     /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.

@@ -153,10 +153,14 @@ fn kept_numbers_go_at_their_age() {
     host.collector("x", &told_by(&host, "on_failure: keep\nmax_age: 2m\n"));
     answer(&host, "mail 7\n");
     run_well(&host, &["run", "x"]);
-    stop_answering(&host);
-    rewrite(&host, "x.prom", "last-success-ms", |at| at - 180_000);
-    assert_eq!(host.outcome(&["run", "x"]).0, 1);
-    assert_eq!(values(&host, "x.prom", "mail"), Vec::<f64>::new());
+    for ago in [180_000, -180_000] {
+        answer(&host, "mail 7\n");
+        assert_eq!(host.outcome(&["run", "x"]).0, 0);
+        stop_answering(&host);
+        rewrite(&host, "x.prom", "last-success-ms", |at| at.wrapping_add_signed(-ago));
+        assert_eq!(host.outcome(&["run", "x"]).0, 1);
+        assert_eq!(values(&host, "x.prom", "mail"), Vec::<f64>::new(), "{ago} ms ago");
+    }
 }
 
 #[test]
