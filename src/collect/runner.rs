@@ -143,7 +143,7 @@ impl Runner<'_> {
 
     /// Publishes the result; where the numbers can't be published as they are, the failure to.
     fn publish(&self, stem: &Stem, header: &Header, before: &Before, mut ran: Ran) -> Report {
-        let notes = ran.result.as_mut().map(|c| std::mem::take(&mut c.notes)).unwrap_or_default();
+        let mut notes = ran.result.as_mut().map(|c| std::mem::take(&mut c.notes)).unwrap_or_default();
         let mut stderr = ran.result.as_mut().map(|c| std::mem::take(&mut c.stderr)).unwrap_or_default();
         if let Ok(found) = &mut ran.result
             && let Err(failure) = label(found, header)
@@ -167,6 +167,9 @@ impl Runner<'_> {
             ran.result = Err(failure);
         }
         let news = before.is_news(ran.slot, ran.result.as_ref().err());
+        if ran.result.is_ok() && before.failure.is_some() {
+            notes.insert(0, "it succeeds again".to_owned());
+        }
         let mut report = match ran.result {
             Ok(_) => Report::success(stem),
             Err(failure) => {
@@ -295,8 +298,9 @@ impl Before {
         })
     }
 
+    /// A success in the future (the clock was set back, or others wrote it) must not keep numbers for ever.
     fn is_fresh(&self, now: u64, max_age: Duration) -> bool {
-        self.last_success.is_some_and(|at| now.saturating_sub(at) <= schedule::millis(max_age))
+        self.last_success.is_some_and(|at| now.abs_diff(at) <= schedule::millis(max_age))
     }
 
     /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.
@@ -426,7 +430,9 @@ impl Report {
     }
 
     fn skipped(stem: &Stem) -> Self {
-        Self::failed(stem, Failure::new(Outcome::Skipped, "it still runs, started by another promdrop"))
+        let failure = Failure::new(Outcome::Skipped, "it still runs, started by another promdrop");
+        // Every tick of a long run finds it so: that the other promdrop will report on it is enough.
+        Self { news: false, ..Self::failed(stem, failure) }
     }
 }
 

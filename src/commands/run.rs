@@ -208,9 +208,17 @@ fn run_all<'a>(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..due.len().min(AT_ONCE) {
+        let mut threads = 0;
+        while due.len() > 1 && threads < due.len().min(AT_ONCE) {
             let (sender, work) = (sender.clone(), &work);
-            scope.spawn(move || work(&sender));
+            // Where the limit of processes allows no more threads, those that there are do it all.
+            if thread::Builder::new().spawn_scoped(scope, move || work(&sender)).is_err() {
+                break;
+            }
+            threads += 1;
+        }
+        if threads == 0 {
+            work(&sender);
         }
         drop(sender);
         for report in reports {

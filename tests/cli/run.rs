@@ -98,6 +98,18 @@ fn a_slot_that_another_served_meanwhile_is_not_served_again() {
 }
 
 #[test]
+fn what_still_runs_is_passed_by_in_silence() {
+    let host = host(&[("netstat", "module: netstat\n")]);
+    let directory = Directory::open(&host.textfile_dir()).unwrap();
+    let other = directory.lock_collector("netstat").unwrap();
+    run_well(&host, &["run"]);
+    let said = "promdrop: netstat: skipped: it still runs, started by another promdrop\n";
+    assert_eq!(host.outcome(&["run", "netstat"]), (0, String::new(), said.to_owned()));
+    assert!(!names(&host).contains(&"netstat.prom".to_owned()));
+    drop(other);
+}
+
+#[test]
 fn on_failure_drop_removes_the_numbers_and_keeps_the_health() {
     let host = Host::new();
     host.collector("x", &told_by(&host, ""));
@@ -141,10 +153,14 @@ fn kept_numbers_go_at_their_age() {
     host.collector("x", &told_by(&host, "on_failure: keep\nmax_age: 2m\n"));
     answer(&host, "mail 7\n");
     run_well(&host, &["run", "x"]);
-    stop_answering(&host);
-    rewrite(&host, "x.prom", "last-success-ms", |at| at - 180_000);
-    assert_eq!(host.outcome(&["run", "x"]).0, 1);
-    assert_eq!(values(&host, "x.prom", "mail"), Vec::<f64>::new());
+    for ago in [180_000, -180_000] {
+        answer(&host, "mail 7\n");
+        assert_eq!(host.outcome(&["run", "x"]).0, 0);
+        stop_answering(&host);
+        rewrite(&host, "x.prom", "last-success-ms", |at| at.wrapping_add_signed(-ago));
+        assert_eq!(host.outcome(&["run", "x"]).0, 1);
+        assert_eq!(values(&host, "x.prom", "mail"), Vec::<f64>::new(), "{ago} ms ago");
+    }
 }
 
 #[test]
@@ -225,6 +241,12 @@ fn a_failure_is_said_once_and_then_hourly_and_the_status_always() {
     assert_eq!(host.outcome(&["run"]), if same_hour { quiet } else { said.clone() });
     rewrite(&host, "x.prom", "slot-ms", |slot| slot - hour);
     assert_eq!(host.outcome(&["run"]), said);
+    host.collector("x", "module: netstat\n");
+    rewrite(&host, "x.prom", "slot-ms", |_| 0);
+    let again = "promdrop: x: it succeeds again\n".to_owned();
+    assert_eq!(host.outcome(&["run"]), (0, String::new(), again));
+    rewrite(&host, "x.prom", "slot-ms", |_| 0);
+    run_well(&host, &["run"]);
 }
 
 /// Rewrites the slot of x.prom and tells whether it stayed in its hour.

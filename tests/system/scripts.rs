@@ -1,8 +1,9 @@
 //! One script's failure, hang or flood never touches another's.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::process::Stdio;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -128,4 +129,33 @@ fn contents(host: &Host) -> BTreeMap<String, String> {
     entries
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
         .collect()
+}
+
+/// Where a limit (`ulimit -u`, a container's pids) allows no thread more, all still runs, one after the other.
+#[test]
+fn without_threads_everything_runs_in_turn() {
+    let host = Host::new();
+    host.collector("a", "module: netstat\n").collector("b", "module: netstat\n");
+    let program = host.path("promdrop");
+    fs::copy(env!("CARGO_BIN_EXE_promdrop"), &program).unwrap();
+    for path in [host.path(""), host.collectors_dir(), host.textfile_dir()] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    // Nobody else on this host has that id: the process itself is all that the limit allows.
+    let user = 4_000_002;
+    chown(host.textfile_dir(), Some(user), None).unwrap();
+    let output = Command::new("setpriv")
+        .args([&format!("--reuid={user}"), "--regid=65534", "--clear-groups", "prlimit", "--nproc=1"])
+        .arg(program)
+        .arg("--collectors-dir")
+        .arg(host.collectors_dir())
+        .arg("--textfile-dir")
+        .arg(host.textfile_dir())
+        .arg("run")
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    for file in ["a.prom", "b.prom"] {
+        assert!(host.text(file).contains("\npromdrop_collector_success{"), "{file}");
+    }
 }
