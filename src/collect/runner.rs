@@ -395,8 +395,9 @@ fn refusal(error: &textfile::Error) -> Failure {
     };
     let message = match (error.class, error.problems.as_slice()) {
         // The problems quote what was collected.
+        (Class::Invalid, [_]) => "its families break a rule of the text format".to_owned(),
         (Class::Invalid, problems) => {
-            format!("its families break {} rules of the text format", problems.len())
+            format!("its families break rules of the text format in {} places", problems.len())
         }
         (_, [problem, ..]) => problem.message.clone(),
         (_, []) => String::new(),

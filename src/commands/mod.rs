@@ -5,10 +5,13 @@ pub mod run;
 pub mod test;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
+use crate::collect::Collector;
 use crate::collect::runner::Report;
+use crate::config::load::Loaded;
 use crate::diagnostic::printable;
 
 /// Everything went well.
@@ -36,6 +39,13 @@ fn complain(line: impl std::fmt::Display) {
 /// Text to stdout, likewise.
 fn show(text: impl std::fmt::Display) {
     let _ = write!(std::io::stdout().lock(), "{text}");
+}
+
+/// That `name` is no collector, and which there are.
+fn no_collector(loaded: &Loaded<Box<dyn Collector>>, name: &str, collectors_dir: &Path) -> String {
+    let known: Vec<&str> = loaded.definitions.iter().map(|d| d.stem.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    format!("there is no collector {} in {}; there are: {known}", printable(name), collectors_dir.display())
 }
 
 /// A report as lines: result and reason, detail, what the collector wrote to stderr.

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FAILED, GOOD, USAGE, complain, describe};
+use super::{FAILED, GOOD, USAGE, complain, describe, no_collector};
 use crate::cli::Places;
 use crate::collect::health::seconds;
 use crate::collect::runner::{Report, Runner, now};
@@ -105,6 +105,10 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
         false => Some(runner.run(definition, *slot)),
     };
     run_all(&due, run_one, |report| {
+        // Of what was ended with promdrop nothing is published, and one line below says so for all.
+        if report.stopped {
+            return;
+        }
         if report.outcome != Outcome::Success && report.outcome != Outcome::Skipped {
             status = FAILED;
         }
@@ -141,10 +145,7 @@ fn check_names(loaded: &Loading, names: &[String], collectors_dir: &Path) -> Res
                 return Err(format!("collector {name} is disabled: its file says `enabled: false`"));
             }
             None if !failed => {
-                let known: Vec<&str> = loaded.definitions.iter().map(|d| d.stem.as_str()).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let directory = collectors_dir.display();
-                return Err(format!("there is no collector {name} in {directory}; there are: {known}"));
+                return Err(no_collector(loaded, name, collectors_dir));
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::{FAILED, GOOD, USAGE, complain, show};
+use super::{FAILED, GOOD, USAGE, complain, no_collector, show};
 use crate::cli::Places;
 use crate::collect::read_module;
 use crate::collect::runner::rehearse;
@@ -33,8 +33,7 @@ fn try_run(places: &Places, name: &str) -> Result<u8, String> {
     }
     let Some(definition) = loaded.definitions.iter().find(|definition| definition.stem.as_str() == name)
     else {
-        let known: Vec<&str> = loaded.definitions.iter().map(|d| d.stem.as_str()).collect();
-        return Err(format!("there is no collector {name}; there are: {}", known.join(", ")));
+        return Err(no_collector(&loaded, name, &places.collectors_dir));
     };
     // What is published is only read, so that counters go on from it; without it they begin at 0.
     let directory = Directory::open(&places.textfile_dir);
@@ -48,6 +47,9 @@ fn try_run(places: &Places, name: &str) -> Result<u8, String> {
         took.as_secs_f64(),
         definition.header.timeout.as_secs_f64()
     ));
+    if !definition.header.enabled {
+        show("note       it is disabled: `run` passes it by\n");
+    }
     let stderr = rehearsal.as_ref().map_or_else(|f| &f.stderr, |found| &found.stderr);
     for (i, line) in stderr.lines().enumerate() {
         show(format_args!("{:<10} {}\n", if i == 0 { "stderr" } else { "" }, printable(line)));

@@ -269,6 +269,10 @@ fn what_is_not_there_or_disabled_is_usage() {
     let (status, _, stderr) = host.outcome(&["run", "b"]);
     assert_eq!(status, 2);
     assert_eq!(stderr, "promdrop: collector b is disabled: its file says `enabled: false`\n");
+    assert_eq!(host.outcome(&["test", "c"]).2, host.outcome(&["run", "c"]).2);
+    let (status, stdout, _) = host.outcome(&["test", "b"]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("\nnote       it is disabled: `run` passes it by\n"), "{stdout}");
     run_well(&host, &["run"]);
     assert_eq!(names(&host), [".promdrop.lock", "a.prom", "promdrop.prom"]);
     assert_eq!(host.outcome(&["frobnicate"]).0, 2);

@@ -110,7 +110,7 @@ fn told_to_end_it_ends_its_commands_and_leaves_what_is_published() {
         assert!(before.contains_key("one.prom") && before.contains_key("two.prom"), "{:?}", before.keys());
 
         fs::write(&hold, "").unwrap();
-        let mut run = host.run().args(names).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut run = host.run().args(names).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         wait_for(Duration::from_secs(20), "both commands run", || {
             let waiting: Vec<_> = names.iter().filter(|name| !host.path(name).exists()).collect();
             if waiting.is_empty() { Ok(()) } else { Err(waiting) }
@@ -120,6 +120,8 @@ fn told_to_end_it_ends_its_commands_and_leaves_what_is_published() {
         wait_for(Duration::from_secs(5), "promdrop has ended", || run.try_wait().unwrap().ok_or("it runs"));
         processes::await_none(Duration::from_secs(1));
         assert_eq!(contents(&host), before);
+        let said = std::io::read_to_string(run.stderr.take().unwrap()).unwrap();
+        assert_eq!(said, "promdrop: told to end: what ran was ended, what was published before stands\n");
     });
 }
 

@@ -97,8 +97,13 @@ impl Command {
             return Err(Failure::stopped());
         }
         let specification = self.specification(run)?;
-        let report = process::run(supervisor, &specification, run.stop.as_fd())
-            .map_err(|fault| Failure::new(Outcome::Internal, fault.to_string()))?;
+        let report = process::run(supervisor, &specification, run.stop.as_fd()).map_err(|fault| {
+            // Told to end before it knew what to run, a supervisor has nothing to report.
+            if run.stop.is_raised() {
+                return Failure::stopped();
+            }
+            Failure::new(Outcome::Internal, fault.to_string())
+        })?;
         let stderr = stderr_text(&report.stderr);
         self.outcome(&report, &specification, run)
             .map(|families| Collection {

@@ -58,7 +58,11 @@ fn supervise() -> Result<(), Fault> {
     close_inherited().map_err(fault("close what it inherited"))?;
     let signals = listen().map_err(fault("listen for signals"))?;
     isolate()?;
-    let specification = receive().map_err(fault("read what to run"))?;
+    let specification = match receive() {
+        // promdrop was told to end or has died before it said what to run.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+        received => received.map_err(fault("read what to run"))?,
+    };
     let report = match start(&specification)? {
         Ok(started) => Supervision::of(started, signals, specification.timeout).run()?,
         Err((step, errno)) => Report::not_started(step, errno as i32),
