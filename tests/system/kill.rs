@@ -35,7 +35,17 @@ command:
 
 #[test]
 fn killed_at_any_moment_it_leaves_whole_files_and_nothing_else() {
-    in_fresh(|| {
+    whole_files_and_nothing_else(RUNS);
+}
+
+#[test]
+#[ignore = "takes long: tests/run --long"]
+fn long_killed_two_thousand_times_it_leaves_whole_files_and_nothing_else() {
+    whole_files_and_nothing_else(2_000);
+}
+
+fn whole_files_and_nothing_else(runs: usize) {
+    in_fresh(move || {
         let host = Host::new();
         host.collector("probe", COLLECTOR);
         host.run_well(&["probe"]);
@@ -54,13 +64,13 @@ fn killed_at_any_moment_it_leaves_whole_files_and_nothing_else() {
                 }
                 seen
             });
-            let killed = kill_runs(&host, || reader.is_finished());
+            let killed = kill_runs(&host, runs, || reader.is_finished());
             done.store(true, Ordering::Relaxed);
             (reader.join().expect("the reader saw something else than a whole file"), killed)
         });
-        println!("{killed} of {RUNS} runs were killed, {} numbers were seen", seen.len());
-        assert!(killed >= RUNS / 2, "only {killed} runs were killed before their end");
-        assert!(seen.len() >= RUNS / SPARED / 2, "the file hardly changed while it was read: {seen:?}");
+        println!("{killed} of {runs} runs were killed, {} numbers were seen", seen.len());
+        assert!(killed >= runs / 2, "only {killed} runs were killed before their end");
+        assert!(seen.len() >= runs / SPARED / 2, "the file hardly changed while it was read: {seen:?}");
         processes::await_none(Duration::from_secs(20));
 
         age_temporaries(&host);
@@ -71,11 +81,11 @@ fn killed_at_any_moment_it_leaves_whole_files_and_nothing_else() {
 }
 
 /// Starts runs and kills each at a moment that chance chooses; how many had not ended by then.
-fn kill_runs(host: &Host, reader_has_failed: impl Fn() -> bool) -> usize {
+fn kill_runs(host: &Host, runs: usize, reader_has_failed: impl Fn() -> bool) -> usize {
     let mut random = Random::new();
     let mut whole_run = Duration::ZERO;
     let mut killed = 0;
-    for count in 0..RUNS {
+    for count in 0..runs {
         if reader_has_failed() {
             break;
         }
