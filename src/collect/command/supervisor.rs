@@ -17,7 +17,7 @@ use nix::unistd::{Gid, Pid, Uid, getpgid, pipe2, setgroups, setresgid, setresuid
 use rustix::process::WaitOptions;
 
 use super::protocol::{
-    Captured, DRAIN, End, GRACE, Identity, KILL_LIMIT, LINGER, Report, STDERR_LIMIT, STDOUT_LIMIT,
+    Captured, DRAIN, End, GRACE, Identity, KILL_LIMIT, LINGER, LONGEST, Report, STDERR_LIMIT, STDOUT_LIMIT,
     Specification, Step, frame_length,
 };
 use super::ready::ready;
@@ -123,7 +123,8 @@ struct Started {
 }
 
 /// Starts the command as its user. The ids are the supervisor's own for that moment, with root saved, since between
-/// fork and exec there is no place for safe code.
+/// fork and exec there is no place for safe code. A hostile command could signal its supervisor in that moment, which
+/// [`process`](super::process) answers by killing the session.
 fn start(specification: &Specification) -> Result<Result<Started, (Step, Errno)>, Fault> {
     let (stdout, stdout_end) = pipe2(OFlag::O_CLOEXEC).map_err(fault("make a pipe"))?;
     let (stderr, stderr_end) = pipe2(OFlag::O_CLOEXEC).map_err(fault("make a pipe"))?;
@@ -234,7 +235,7 @@ impl Supervision {
             own_end: None,
             cause: None,
             phase: Phase::Run,
-            until: started.at + timeout,
+            until: started.at + timeout.min(LONGEST),
             leftovers: 0,
             stdout: Pipe::new(started.stdout, Keep::First(STDOUT_LIMIT)),
             stderr: Pipe::new(started.stderr, Keep::Last(STDERR_LIMIT)),
