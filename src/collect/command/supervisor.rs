@@ -322,13 +322,14 @@ impl Supervision {
 
     /// Signals the command and every descendant of it; how many there were.
     fn signal(&self, signal: Signal) -> usize {
+        // Found before any is signalled: children of one that ends on the way would be missed.
+        let descendants = tree::descendants(Pid::this());
         // Until the command is reaped its number is its group's and nobody else's. The group is hit all at once,
         // which nothing that forks can outrun.
         let group = self.own_end.is_none().then_some(self.command);
         if let Some(group) = group {
             let _ = killpg(group, signal);
         }
-        let descendants = tree::descendants(Pid::this());
         for pid in &descendants {
             if group.is_none() || getpgid(Some(*pid)).ok() != group {
                 // It may have ended by now.
