@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, pipe2};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::protocol::{DRAIN, GRACE, KILL_LIMIT, LINGER, Report, Specification};
+use super::protocol::{DRAIN, GRACE, KILL_LIMIT, LINGER, LONGEST, Report, Specification};
 use super::ready::ready;
 use super::spawn::Spawn;
 use super::tree;
@@ -54,7 +54,7 @@ pub fn run(supervisor: &Path, specification: &Specification, stop: BorrowedFd<'_
     let started = Instant::now();
     let mut supervisor = Supervisor::start(supervisor)
         .map_err(|errno| Fault(format!("can't start promdrop's supervisor: {}", errno.desc())))?;
-    let mut backstop = started + specification.timeout + ENDING;
+    let mut backstop = started + specification.timeout.min(LONGEST) + ENDING;
     let mut stopped = false;
     let mut answer = Vec::new();
     loop {

@@ -22,6 +22,9 @@ pub const KILL_LIMIT: Duration = Duration::from_secs(1);
 /// How long output is awaited that only a process outside the supervisor's reach could still write.
 pub const DRAIN: Duration = Duration::from_millis(250);
 
+/// No timeout is longer, so that sums of times stay in range.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A frame is at most this long: longer ones are refused on both sides.
 const FRAME_LIMIT: usize = 8 << 20;
 
@@ -38,7 +41,7 @@ pub struct Specification {
     pub directory: String,
     /// Whom it runs as; `None`: as promdrop.
     pub identity: Option<Identity>,
-    /// It is ended after this long.
+    /// It is ended after this long, or after [`LONGEST`].
     pub timeout: Duration,
 }
 

@@ -17,7 +17,7 @@ use nix::unistd::{Gid, Pid, Uid, getpgid, pipe2, setgroups, setresgid, setresuid
 use rustix::process::WaitOptions;
 
 use super::protocol::{
-    Captured, DRAIN, End, GRACE, Identity, KILL_LIMIT, LINGER, Report, STDERR_LIMIT, STDOUT_LIMIT,
+    Captured, DRAIN, End, GRACE, Identity, KILL_LIMIT, LINGER, LONGEST, Report, STDERR_LIMIT, STDOUT_LIMIT,
     Specification, Step, frame_length,
 };
 use super::ready::ready;
@@ -127,7 +127,8 @@ struct Started {
 }
 
 /// Starts the command as its user. The ids are the supervisor's own for that moment, with root saved, since between
-/// fork and exec there is no place for safe code.
+/// fork and exec there is no place for safe code. A hostile command could signal its supervisor in that moment, which
+/// [`process`](super::process) answers by killing the session.
 fn start(specification: &Specification) -> Result<Result<Started, (Step, Errno)>, Fault> {
     let (stdout, stdout_end) = pipe2(OFlag::O_CLOEXEC).map_err(fault("make a pipe"))?;
     let (stderr, stderr_end) = pipe2(OFlag::O_CLOEXEC).map_err(fault("make a pipe"))?;
@@ -238,7 +239,7 @@ impl Supervision {
             own_end: None,
             cause: None,
             phase: Phase::Run,
-            until: started.at + timeout,
+            until: started.at + timeout.min(LONGEST),
             leftovers: 0,
             stdout: Pipe::new(started.stdout, Keep::First(STDOUT_LIMIT)),
             stderr: Pipe::new(started.stderr, Keep::Last(STDERR_LIMIT)),
@@ -325,13 +326,14 @@ impl Supervision {
 
     /// Signals the command and every descendant of it; how many there were.
     fn signal(&self, signal: Signal) -> usize {
+        // Found before any is signalled: children of one that ends on the way would be missed.
+        let descendants = tree::descendants(Pid::this());
         // Until the command is reaped its number is its group's and nobody else's. The group is hit all at once,
         // which nothing that forks can outrun.
         let group = self.own_end.is_none().then_some(self.command);
         if let Some(group) = group {
             let _ = killpg(group, signal);
         }
-        let descendants = tree::descendants(Pid::this());
         for pid in &descendants {
             if group.is_none() || getpgid(Some(*pid)).ok() != group {
                 // It may have ended by now.

@@ -1,4 +1,4 @@
-//! What a command's output means: one file a format, one line each in `FORMATS`.
+//! What a command's output means: one file a format, one line each in the table.
 
 mod prometheus;
 mod value;
