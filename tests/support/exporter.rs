@@ -1,6 +1,5 @@
 //! The real node_exporter.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,29 +11,32 @@ use super::server::{Server, part};
 /// The node_exporters that are tested against: the Debian release that each comes from, and its version.
 pub const VERSIONS: [(&str, &str); 2] = [("bookworm", "1.5.0"), ("trixie", "1.9.0")];
 
-/// A running node_exporter with its default collectors.
+/// A running node_exporter.
 #[derive(Debug)]
 pub struct Exporter {
     server: Server,
-    program: PathBuf,
-    textfile_dir: PathBuf,
-    logs: TempDir,
+    setup: Setup,
 }
 
 impl Exporter {
-    /// Starts `version` on a free port, its textfile collector on `textfile_dir`.
+    /// Starts `version` on a free port with its default collectors, its textfile collector on `textfile_dir`.
     pub fn start(version: &str, textfile_dir: &Path) -> Self {
+        Self::start_with(version, textfile_dir, &[])
+    }
+
+    /// As [`start`](Self::start), without the other collectors.
+    pub fn start_textfile_only(version: &str, textfile_dir: &Path) -> Self {
+        Self::start_with(version, textfile_dir, &["--collector.disable-defaults", "--collector.textfile"])
+    }
+
+    fn start_with(version: &str, textfile_dir: &Path, arguments: &[&str]) -> Self {
         let (release, _) = VERSIONS.iter().find(|(_, known)| *known == version).expect("a known version");
+        let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        arguments.push(format!("--collector.textfile.directory={}", textfile_dir.display()));
         let program = part(release, "prometheus-node-exporter");
-        let logs = TempDir::new().unwrap();
-        let server = start(&program, textfile_dir, 0, logs.path());
-        let exporter = Self { server, program, textfile_dir: textfile_dir.to_owned(), logs };
-        let scrape = exporter.server.get("/metrics");
-        assert!(
-            scrape.contains(&format!("version=\"{version}\"")),
-            "{} is not {version}",
-            exporter.program.display()
-        );
+        let exporter = Setup { program, arguments, logs: TempDir::new().unwrap() }.start(0);
+        let scrape = exporter.scrape_text();
+        assert!(scrape.contains(&format!("version=\"{version}\"")), "not {version}:\n{scrape}");
         exporter
     }
 
@@ -45,20 +47,17 @@ impl Exporter {
 
     /// Everything it serves at this moment.
     pub fn scrape(&self) -> Series {
-        Series::parse(&self.server.get("/metrics"))
+        Series::parse(&self.scrape_text())
+    }
+
+    /// As [`scrape`](Self::scrape), the text itself.
+    pub fn scrape_text(&self) -> String {
+        self.server.get("/metrics")
     }
 
     /// Ends it; [`start_again`](Stopped::start_again) starts it on the same port.
     pub fn stop(self) -> Stopped {
-        let port = self.port();
-        let Self { server, program, textfile_dir, logs } = self;
-        drop(server);
-        Stopped { port, program, textfile_dir, logs }
-    }
-
-    /// What it has logged.
-    pub fn log(&self) -> String {
-        fs::read_to_string(log_file(self.logs.path())).unwrap()
+        Stopped { port: self.port(), setup: self.setup }
     }
 }
 
@@ -66,26 +65,29 @@ impl Exporter {
 #[derive(Debug)]
 pub struct Stopped {
     port: u16,
-    program: PathBuf,
-    textfile_dir: PathBuf,
-    logs: TempDir,
+    setup: Setup,
 }
 
 impl Stopped {
     /// Starts it again, on the port that it had.
     pub fn start_again(self) -> Exporter {
-        let Self { port, program, textfile_dir, logs } = self;
-        let server = start(&program, &textfile_dir, port, logs.path());
-        Exporter { server, program, textfile_dir, logs }
+        self.setup.start(self.port)
     }
 }
 
-fn start(program: &Path, textfile_dir: &Path, port: u16, logs: &Path) -> Server {
-    let mut command = Command::new(program);
-    command.arg(format!("--collector.textfile.directory={}", textfile_dir.display()));
-    Server::start(command, port, &log_file(logs))
+/// What it takes to start one.
+#[derive(Debug)]
+struct Setup {
+    program: PathBuf,
+    arguments: Vec<String>,
+    logs: TempDir,
 }
 
-fn log_file(logs: &Path) -> PathBuf {
-    logs.join("node_exporter.log")
+impl Setup {
+    fn start(self, port: u16) -> Exporter {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        let server = Server::start(command, port, &self.logs.path().join("node_exporter.log"));
+        Exporter { server, setup: self }
+    }
 }

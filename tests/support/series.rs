@@ -56,10 +56,8 @@ impl Series {
     }
 }
 
-/// One spelling for each series, whatever the order of its labels. An empty label is an absent one: node_exporter adds
-/// them so that all series of a family have the same labels.
+/// One spelling for each series, whatever the order of its labels.
 fn key(name: &str, mut labels: Vec<String>) -> String {
-    labels.retain(|label| !label.ends_with("=\"\""));
     labels.sort();
     format!("{name}{{{}}}", labels.join(","))
 }

@@ -1,65 +1,17 @@
 //! What promdrop would publish, served by a real node_exporter: every series, with its value, and no error.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use promdrop::exposition::{Family, Kind, Labels, Sample, read, render};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use crate::support::{corpus, need, netns};
+use crate::support::corpus;
+use crate::support::exporter::Exporter;
 
 #[path = "../support/families.rs"]
 mod families;
-
-const NODE_EXPORTER: &str = "prometheus-node-exporter";
-const ADDRESS: &str = "127.0.0.1:9100";
-
-/// A running node_exporter that serves nothing but a textfile directory; ended when dropped.
-struct Exporter(Child);
-
-impl Exporter {
-    /// Starts it and waits until it listens.
-    fn start(directory: &Path) -> Self {
-        need(NODE_EXPORTER);
-        let mut child = Command::new(NODE_EXPORTER)
-            .args(["--collector.disable-defaults", "--collector.textfile"])
-            .arg(format!("--collector.textfile.directory={}", directory.display()))
-            .arg(format!("--web.listen-address={ADDRESS}"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let exporter = Self(child);
-        assert!(
-            log.any(|line| line.unwrap().contains("istening on")),
-            "node_exporter ended before it listened"
-        );
-        // It must never wait for a reader of its log.
-        std::thread::spawn(move || log.for_each(drop));
-        exporter
-    }
-
-    fn scrape(&self) -> String {
-        let mut connection = TcpStream::connect(ADDRESS).unwrap();
-        connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.0 200"), "{head}");
-        body.to_owned()
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// The lines of a scrape that node_exporter did not add itself.
 fn from_the_file(scrape: &str) -> String {
@@ -99,11 +51,11 @@ fn assert_served(exporter: &Exporter, directory: &Path, what: &str, families: &[
     let mut text = String::new();
     render(families, &mut text);
     std::fs::write(directory.join("ours.prom"), &text).unwrap();
-    let scrape = exporter.scrape();
+    let scrape = exporter.scrape_text();
     assert!(scrape.contains("\nnode_textfile_scrape_error 0\n"), "{what}:\n{text}\n{scrape}");
     // It counts an error of one scrape in the next.
     let gathering = "\npromhttp_metric_handler_errors_total{cause=\"gathering\"} 0\n";
-    assert!(exporter.scrape().contains(gathering), "{what}:\n{text}\n{scrape}");
+    assert!(exporter.scrape_text().contains(gathering), "{what}:\n{text}\n{scrape}");
     let served =
         read(from_the_file(&scrape).as_bytes()).unwrap_or_else(|problems| panic!("{what}: {problems:?}"));
     assert_eq!(series(&served), series(families), "{what}:\n{text}\n{scrape}");
@@ -120,22 +72,29 @@ fn assert_served(exporter: &Exporter, directory: &Path, what: &str, families: &[
 }
 
 #[test]
-fn what_is_rendered_is_served_as_it_was_meant() {
-    netns::in_fresh(|| {
-        let directory = tempfile::tempdir().unwrap();
-        let exporter = Exporter::start(directory.path());
-        let mut cases = 0;
-        for case in corpus::single_files() {
-            if let Ok(families) = read(&case.text) {
-                assert_served(&exporter, directory.path(), &case.name, &families);
-                cases += 1;
-            }
+fn what_is_rendered_is_served_by_1_5_0_as_it_was_meant() {
+    is_served_as_it_was_meant("1.5.0");
+}
+
+#[test]
+fn what_is_rendered_is_served_by_1_9_0_as_it_was_meant() {
+    is_served_as_it_was_meant("1.9.0");
+}
+
+fn is_served_as_it_was_meant(version: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let exporter = Exporter::start_textfile_only(version, directory.path());
+    let mut cases = 0;
+    for case in corpus::single_files() {
+        if let Ok(families) = read(&case.text) {
+            assert_served(&exporter, directory.path(), &case.name, &families);
+            cases += 1;
         }
-        assert!(cases > 150, "{cases} cases");
-        let mut runner = TestRunner::deterministic();
-        for number in 0..200 {
-            let families = families::any_families().new_tree(&mut runner).unwrap().current();
-            assert_served(&exporter, directory.path(), &format!("random {number}"), &families);
-        }
-    });
+    }
+    assert!(cases > 150, "{cases} cases");
+    let mut runner = TestRunner::deterministic();
+    for number in 0..200 {
+        let families = families::any_families().new_tree(&mut runner).unwrap().current();
+        assert_served(&exporter, directory.path(), &format!("random {number}"), &families);
+    }
 }
