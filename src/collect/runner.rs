@@ -251,12 +251,7 @@ fn compose(
 
 /// A failure as its header keeps it: promdrop's own words.
 fn said(failure: &Failure) -> String {
-    let mut said = format!("{}: {}", failure.outcome.word(), failure.message);
-    // Short enough to be kept whole, so that it is known again.
-    while said.len() > 150 {
-        said.pop();
-    }
-    said
+    format!("{}: {}", failure.outcome.word(), failure.message)
 }
 
 /// What the collector's file said before this run.
@@ -306,7 +301,15 @@ impl Before {
     /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.
     fn is_news(&self, slot: u64, failure: Option<&Failure>) -> bool {
         const HOUR: u64 = 3_600_000;
-        !self.known || self.failure != failure.map(said) || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
+        // The header cuts what is long, but no shorter than this, whatever it has to escape.
+        const KEPT: usize = 50;
+        let same = match (&self.failure, failure.map(said)) {
+            (Some(before), Some(now)) => {
+                *before == now || before.len() >= KEPT && now.starts_with(before.as_str())
+            }
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        !self.known || !same || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
     }
 
     fn gauge(&self, descriptor: &Descriptor) -> Option<Duration> {
