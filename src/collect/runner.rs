@@ -10,7 +10,7 @@ use super::stop::Stop;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{self, Descriptor, Family};
+use crate::exposition::{self, Family};
 use crate::schedule;
 use crate::textfile::{self, Class, Directory};
 
@@ -62,9 +62,8 @@ impl Runner<'_> {
 
     /// As [`due`](Self::due), for a definition that can't be loaded and so can't say its interval.
     pub fn config_due(&self, stem: &Stem, now: u64) -> Option<u64> {
-        let interval =
-            Before::read(self.directory, stem).ok().and_then(|before| before.gauge(&health::INTERVAL));
-        self.due(stem, interval.unwrap_or(UNKNOWN_INTERVAL), now)
+        let before = Before::read(self.directory, stem).unwrap_or_default();
+        schedule::due(now, before.interval(), before.slot)
     }
 
     /// As [`run`](Self::run), unless another promdrop has served `slot` since it was found due: then `None`.
@@ -124,7 +123,7 @@ impl Runner<'_> {
             Ok(before) => before,
             Err(other) => return Report::failed(stem, other),
         };
-        let interval = before.gauge(&health::INTERVAL).unwrap_or(UNKNOWN_INTERVAL);
+        let interval = before.interval();
         let header = Header {
             module: String::new(),
             interval,
@@ -312,9 +311,14 @@ impl Before {
         !self.known || !same || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
     }
 
-    fn gauge(&self, descriptor: &Descriptor) -> Option<Duration> {
-        let family = self.health.iter().find(|family| family.name == descriptor.name)?;
-        Duration::try_from_secs_f64(family.samples.first()?.value).ok().filter(|d| !d.is_zero())
+    /// The interval that its health tells of, for when its definition can't.
+    fn interval(&self) -> Duration {
+        let family = self.health.iter().find(|family| family.name == health::INTERVAL.name);
+        family
+            .and_then(|family| family.samples.first())
+            .and_then(|sample| Duration::try_from_secs_f64(sample.value).ok())
+            .filter(|interval| !interval.is_zero())
+            .unwrap_or(UNKNOWN_INTERVAL)
     }
 }
 

@@ -1,13 +1,12 @@
 //! `promdrop check`: is every definition right? For a role's `validate:`, a package's tests, and eyes.
 
 use std::ffi::OsStr;
-use std::fmt::Display;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::unistd::{AccessFlags, access};
 
+use super::{FAILED, GOOD, USAGE, complain};
 use crate::collect::read_module;
 use crate::config::fields::Stem;
 use crate::config::load::{load_directory, load_file, stem_of};
@@ -40,9 +39,9 @@ pub fn run(paths: &[PathBuf], name: Option<&str>, collectors_dir: &Path) -> Exit
         }
     };
     match verdict {
-        Verdict::Good => ExitCode::SUCCESS,
-        Verdict::Problems => ExitCode::from(1),
-        Verdict::Unreadable => ExitCode::from(2),
+        Verdict::Good => ExitCode::from(GOOD),
+        Verdict::Problems => ExitCode::from(FAILED),
+        Verdict::Unreadable => ExitCode::from(USAGE),
     }
 }
 
@@ -57,7 +56,7 @@ fn check(path: &Path) -> Verdict {
         Ok(stem) => check_file(path, Some(stem)),
         Err(wrong) => {
             let text = path.to_string_lossy();
-            say(show(&text, "", &Problem::whole(wrong.message, wrong.cure)));
+            complain(show(&text, "", &Problem::whole(wrong.message, wrong.cure)));
             check_file(path, None).max(Verdict::Problems)
         }
     }
@@ -67,11 +66,11 @@ fn check_directory(dir: &Path) -> Verdict {
     match load_directory(dir, &read_module) {
         Ok(loaded) if loaded.failed.is_empty() => Verdict::Good,
         Ok(loaded) => {
-            loaded.failed.iter().for_each(say);
+            loaded.failed.iter().for_each(complain);
             Verdict::Problems
         }
         Err(error) => {
-            say(error);
+            complain(error);
             Verdict::Unreadable
         }
     }
@@ -80,24 +79,19 @@ fn check_directory(dir: &Path) -> Verdict {
 fn check_file(path: &Path, stem: Option<Stem>) -> Verdict {
     if let Err(errno) = access(path, AccessFlags::R_OK) {
         let problem = Problem::whole(format!("can't be read: {}", errno.desc()), "");
-        say(show(&path.to_string_lossy(), "", &problem));
+        complain(show(&path.to_string_lossy(), "", &problem));
         return Verdict::Unreadable;
     }
     match load_file(path, stem, &read_module) {
         Ok(_) => Verdict::Good,
         Err(failed) => {
-            say(failed);
+            complain(failed);
             Verdict::Problems
         }
     }
 }
 
 fn usage(what: &str, wrong: &Wrong) -> Verdict {
-    say(show(what, "", &Problem::whole(&wrong.message, &wrong.cure)));
+    complain(show(what, "", &Problem::whole(&wrong.message, &wrong.cure)));
     Verdict::Unreadable
-}
-
-fn say(line: impl Display) {
-    // Where stderr is closed there is nobody to tell; the exit status still does.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

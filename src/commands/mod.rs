@@ -31,6 +31,14 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
     }
 }
 
+/// The exit status of a command; a message means that there was nothing to run.
+fn exit_code(outcome: Result<u8, String>) -> ExitCode {
+    ExitCode::from(outcome.unwrap_or_else(|message| {
+        complain(format_args!("promdrop: {message}"));
+        USAGE
+    }))
+}
+
 /// A line to stderr. That nobody reads it is no reason to fail.
 fn complain(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{FAILED, GOOD, USAGE, complain, describe, no_collector};
+use super::{FAILED, GOOD, complain, describe, exit_code, no_collector};
 use crate::cli::Places;
 use crate::collect::health::seconds;
 use crate::collect::runner::{Report, Runner, now};
@@ -53,13 +53,7 @@ type Due<'a> = (&'a Definition<Box<dyn Collector>>, u64);
 
 /// Runs `names`, or all that is due; the exit status.
 pub fn run(places: &Places, names: &[String]) -> ExitCode {
-    ExitCode::from(match try_run(places, names) {
-        Ok(status) => status,
-        Err(message) => {
-            complain(format_args!("promdrop: {message}"));
-            USAGE
-        }
-    })
+    exit_code(try_run(places, names))
 }
 
 fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::{FAILED, GOOD, USAGE, complain, no_collector, show};
+use super::{FAILED, GOOD, USAGE, complain, exit_code, no_collector, show};
 use crate::cli::Places;
 use crate::collect::read_module;
 use crate::collect::runner::rehearse;
@@ -15,13 +15,7 @@ use crate::textfile::{self, Directory};
 
 /// Runs the collector `name`; the exit status.
 pub fn run(places: &Places, name: &str) -> ExitCode {
-    ExitCode::from(match try_run(places, name) {
-        Ok(status) => status,
-        Err(message) => {
-            complain(format_args!("promdrop: {message}"));
-            USAGE
-        }
-    })
+    exit_code(try_run(places, name))
 }
 
 fn try_run(places: &Places, name: &str) -> Result<u8, String> {
