@@ -11,6 +11,7 @@ mod command;
 mod end_to_end;
 mod examples;
 mod exposition;
+mod help;
 mod kill;
 mod netstat;
 mod ping;

@@ -1,0 +1,22 @@
+//! HELP must be equal in all files of a directory, those that an older promdrop wrote included: a text that changes is a
+//! conflict on every host that upgrades. A new meaning gets a new name, and a line here.
+
+use crate::support::host::Host;
+use crate::support::netns::in_fresh;
+
+#[test]
+fn names_types_and_help_texts_never_change() {
+    let texts = in_fresh(|| {
+        let host = Host::new();
+        host.collector("netstat", "module: netstat\n");
+        host.collector("ping", "module: ping\nping: {count: 1, targets: [127.0.0.1]}\n");
+        host.run_well(&["netstat", "ping"]);
+        ["netstat.prom", "ping.prom", "promdrop.prom"].map(|file| host.text(file)).concat()
+    });
+    let mut found: Vec<&str> =
+        texts.lines().filter(|line| line.starts_with("# HELP ") || line.starts_with("# TYPE ")).collect();
+    found.sort_unstable();
+    found.dedup();
+    let golden = include_str!("../data/help.txt");
+    assert_eq!(found, golden.lines().collect::<Vec<_>>());
+}
