@@ -365,7 +365,7 @@ pub fn rehearse(
     let mut text = String::new();
     exposition::render(&found.families, &mut text);
     match exposition::prove(text.as_bytes()) {
-        Ok(()) => Ok(found),
+        Ok(_) => Ok(found),
         Err(problems) => {
             let path = Path::new(&textfile::collector_file(stem.as_str())).to_owned();
             let error = textfile::Error { class: Class::Invalid, path, problems, text };

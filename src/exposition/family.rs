@@ -41,6 +41,15 @@ impl Kind {
         }
     }
 
+    /// The label that is a number and no part of a series' label set: the bound of a bucket, or the quantile.
+    pub fn bound(self) -> Option<&'static str> {
+        match self {
+            Kind::Histogram => Some("le"),
+            Kind::Summary => Some("quantile"),
+            Kind::Counter | Kind::Gauge | Kind::Untyped => None,
+        }
+    }
+
     /// The kind of a TYPE word in lower case.
     pub fn from_word(word: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.word() == word)

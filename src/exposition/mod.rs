@@ -1,21 +1,30 @@
 //! The text exposition format 0.0.4 as node_exporter's textfile collector reads it: families, rendering, parsing
 //! with positions, the rules. Pure: no file, clock or socket.
 //!
-//! Two readings rest on one scanner. [`read`] takes what a program printed, in any spelling that node_exporter takes
-//! with the same meaning. [`prove`] is the last look before anything is published: the one spelling that
-//! [`render`] writes, and every rule again. Neither trusts the renderer.
+//! Three readings rest on one scanner and one pass. [`inspect`] is node_exporter's own, lenient, for what anybody
+//! wrote, with all that would do harm. [`read`] takes what a program printed for promdrop to publish. [`prove`] is the
+//! last look before anything is published: the one spelling that [`render`] writes, and every rule again. Neither
+//! trusts the renderer. [`clashes`] compares what several files hold.
 
 pub mod family;
-mod parse;
+mod parts;
+mod quoted;
+mod reading;
 mod render;
 mod reserved;
 pub mod rules;
 mod scan;
+mod series;
+mod style;
+mod text;
+mod union;
 
 pub use family::{Descriptor, Family, Kind, Labels, Sample};
-pub use parse::{prove, read};
+pub use reading::{Reading, inspect, prove, read};
 pub use render::render;
-pub use rules::{Rule, Violation, violations};
+pub use rules::{Finding, Harm, Rule, Versions};
+pub use text::Position;
+pub use union::{Clash, Facts, FamilyFacts, Texts, clashes, clashes_with, judge};
 
 #[cfg(test)]
 mod tests;

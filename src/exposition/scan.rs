@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 
 use super::family::Kind;
+use super::quoted::{self, Quoted};
+use super::rules::Rule;
 
 /// Bytes of a line, and where in the line they begin.
 #[derive(Debug, Clone, Copy)]
@@ -21,25 +23,41 @@ impl<'a> Token<'a> {
         std::str::from_utf8(self.bytes).unwrap_or_default()
     }
 
-    /// As text with its escapes resolved; only for HELP texts and label values that the scanner let pass.
-    pub fn unescaped(self) -> Cow<'a, str> {
-        let text = self.str();
-        if !text.contains('\\') {
-            return Cow::Borrowed(text);
+    /// With its escapes resolved; only for HELP texts and label values that the scanner let pass.
+    pub fn unescaped(self) -> Cow<'a, [u8]> {
+        if !self.bytes.contains(&b'\\') {
+            return Cow::Borrowed(self.bytes);
         }
-        let mut out = String::with_capacity(text.len());
-        let mut chars = text.chars();
-        while let Some(c) = chars.next() {
-            out.push(match c {
-                '\\' => match chars.next() {
-                    Some('n') => '\n',
-                    escaped => escaped.unwrap_or('\\'),
+        let mut out = Vec::with_capacity(self.bytes.len());
+        let mut bytes = self.bytes.iter().copied();
+        while let Some(byte) = bytes.next() {
+            out.push(match byte {
+                b'\\' => match bytes.next() {
+                    Some(b'n') => b'\n',
+                    escaped => escaped.unwrap_or(b'\\'),
                 },
-                c => c,
+                byte => byte,
             });
         }
         Cow::Owned(out)
     }
+
+    /// As [`unescaped`](Self::unescaped), as text.
+    pub fn text(self) -> Cow<'a, str> {
+        match self.unescaped() {
+            Cow::Borrowed(_) => Cow::Borrowed(self.str()),
+            Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).unwrap_or_default()),
+        }
+    }
+}
+
+/// What a TYPE line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// A kind.
+    Kind(Kind),
+    /// `gauge_histogram`, which node_exporter's parser knows and its textfile collector dies of.
+    GaugeHistogram,
 }
 
 /// A label of a sample, its value still escaped.
@@ -58,10 +76,12 @@ pub(super) enum Line<'a> {
     Comment,
     /// HELP, its text still escaped; without text it only declares the family.
     Help { name: Token<'a>, text: Token<'a> },
-    /// TYPE; without a word it only declares the family.
-    Type { name: Token<'a>, kind: Option<Kind> },
+    /// TYPE and where its word begins; without a word it only declares the family.
+    Type { name: Token<'a>, kind: Option<(Word, usize)> },
     /// A sample; its labels are in the scanner.
     Sample { name: Token<'a>, value_at: usize, value: f64 },
+    /// A sample with a name in quotes or without one, which 1.5.0 rejects; what 1.9.0 makes of it is in the scanner.
+    Quoted,
 }
 
 /// What is wrong at a place.
@@ -74,12 +94,10 @@ pub(super) enum Flaw {
     CarriageReturn,
     // The name of a sample.
     NoName,
-    NamelessBraces,
-    QuotedName,
+    BadQuotes,
     NameByte,
     // Its labels.
     NoLabelName,
-    QuotedLabelName,
     NoEquals,
     NoQuote,
     OpenValue,
@@ -97,18 +115,17 @@ pub(super) enum Flaw {
     Timestamp,
     Exemplar,
     AfterValue,
+    GluedValue,
     // HELP and TYPE.
     MetaName,
     HelpEscape,
-    HelpNotUtf8,
+    HelpQuote,
     UnknownKind,
-    GaugeHistogram,
     BlankAfterKind,
     // Found across lines.
     SecondHelp,
     SecondType,
     LateType,
-    PartDeclared,
     // Fine for node_exporter, but not what promdrop writes.
     NotCanonical(&'static str),
 }
@@ -135,13 +152,9 @@ impl Flaw {
                 ("the line ends in CR LF".into(), "end all lines with LF alone, for example with dos2unix")
             }
             Flaw::NoName => (format!("no metric name at `{quoted}`"), name_cure),
-            Flaw::NamelessBraces => (
-                "labels without a metric name: node_exporter 1.9.0 dies of it".into(),
-                "write the name before the brace: name{label=\"value\"} 1",
-            ),
-            Flaw::QuotedName => (
-                "a metric name in quotes".into(),
-                "write a name of letters, digits, `_` and `:`, without quotes",
+            Flaw::BadQuotes => (
+                "a sample that begins with a quote or a brace, and is not even one for newer versions".into(),
+                "write name{label=\"value\"} 1, the names without quotes",
             ),
             Flaw::NameByte => (
                 format!(
@@ -150,7 +163,6 @@ impl Flaw {
                 "use `_` in names; put a blank before the value",
             ),
             Flaw::NoLabelName => (format!("no label name at `{quoted}`"), label_cure),
-            Flaw::QuotedLabelName => ("a label name in quotes".into(), label_cure),
             Flaw::NoEquals => (format!("no `=` after the label name, but `{quoted}`"), label_cure),
             Flaw::NoQuote => ("the label value is not in double quotes".into(), label_cure),
             Flaw::OpenValue => (
@@ -181,6 +193,10 @@ impl Flaw {
                 format!("`{quoted}` after the value"),
                 "print one sample a line, and nothing after its value",
             ),
+            Flaw::GluedValue => (
+                format!("no blank before `{quoted}`: node_exporter takes it for the value"),
+                "put a blank between the name and the value; use `_` in names",
+            ),
             Flaw::MetaName => (
                 format!("no metric name after HELP or TYPE, but `{quoted}`"),
                 "write `# HELP name text` or `# TYPE name kind`; begin a comment with another word",
@@ -189,11 +205,11 @@ impl Flaw {
                 format!("`{quoted}` is no escape of a HELP text"),
                 "only `\\\\` and `\\n` are; write a backslash as `\\\\`, and a quote as it is",
             ),
-            Flaw::HelpNotUtf8 => {
-                ("the HELP text is not UTF-8: Prometheus would refuse the whole scrape".into(), utf8)
-            }
+            Flaw::HelpQuote => (
+                "a quote with a backslash before it in HELP".into(),
+                "write the quote as it is, without a backslash",
+            ),
             Flaw::UnknownKind => (format!("`{quoted}` is no kind of metric"), kinds),
-            Flaw::GaugeHistogram => (format!("node_exporter dies of the kind `{quoted}`"), kinds),
             Flaw::BlankAfterKind => {
                 ("something after the kind".into(), "end the TYPE line right after the kind")
             }
@@ -202,11 +218,39 @@ impl Flaw {
             Flaw::LateType => {
                 ("TYPE after samples of this family".into(), "print TYPE before the family's samples")
             }
-            Flaw::PartDeclared => (
-                "the name is part of the histogram or summary declared above".into(),
-                "remove the line, or rename one of the two families",
-            ),
             Flaw::NotCanonical(what) => (format!("not as promdrop writes it: {what}"), ""),
+        }
+    }
+
+    /// The rule it breaks.
+    pub fn rule(self) -> Rule {
+        match self {
+            Flaw::Cut => Rule::UnendedLine,
+            Flaw::Nul => Rule::NulByte,
+            Flaw::ByteOrderMark => Rule::ByteOrderMark,
+            Flaw::CarriageReturn => Rule::CarriageReturn,
+            Flaw::NoName | Flaw::NameByte | Flaw::BadQuotes | Flaw::MetaName => Rule::MetricName,
+            Flaw::NoLabelName
+            | Flaw::NoEquals
+            | Flaw::NoQuote
+            | Flaw::OpenValue
+            | Flaw::NoComma
+            | Flaw::OpenLabels => Rule::LabelSyntax,
+            Flaw::LabelEscape => Rule::LabelEscape,
+            Flaw::LabelNotUtf8 => Rule::LabelUtf8,
+            Flaw::NoValue | Flaw::NotANumber | Flaw::Hexadecimal | Flaw::SignedNan | Flaw::Overflow => {
+                Rule::Value
+            }
+            Flaw::BlankAfterValue | Flaw::Exemplar | Flaw::AfterValue => Rule::AfterValue,
+            Flaw::Timestamp => Rule::Timestamp,
+            Flaw::GluedValue => Rule::GluedValue,
+            Flaw::HelpEscape => Rule::HelpEscape,
+            Flaw::HelpQuote => Rule::HelpQuote,
+            Flaw::UnknownKind | Flaw::BlankAfterKind => Rule::TypeWord,
+            Flaw::SecondHelp => Rule::SecondHelp,
+            Flaw::SecondType => Rule::SecondType,
+            Flaw::LateType => Rule::LateType,
+            Flaw::NotCanonical(_) => Rule::NotCanonical,
         }
     }
 }
@@ -220,6 +264,11 @@ pub(super) struct Fault {
 
 /// A number as node_exporter reads it: what Go's strconv.ParseFloat takes, without hexadecimal and underscores.
 pub(super) fn number(bytes: &[u8]) -> Result<f64, Flaw> {
+    // What most values are: exact in a float, however they are added up.
+    if bytes.len() <= 15 && !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit) {
+        let whole = bytes.iter().fold(0_u64, |whole, digit| whole * 10 + u64::from(digit - b'0'));
+        return Ok(whole as f64);
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| Flaw::NotANumber)?;
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let value: f64 = text.parse().map_err(|_| match unsigned.get(..2) {
@@ -243,6 +292,12 @@ pub(super) struct Scanner<'a> {
     pub labels: Vec<Label<'a>>,
     /// The first thing in the last line that promdrop would have written otherwise.
     pub odd: Option<Fault>,
+    /// What of the last line node_exporter takes, but all versions not alike, or not as it was meant.
+    pub note: Option<Fault>,
+    /// What 1.9.0 makes of the last line, where it is [`Line::Quoted`].
+    pub quoted: Quoted,
+    /// Whether the whole text is known to be UTF-8, so that no part of it is looked at again.
+    pub utf8: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -253,7 +308,8 @@ impl<'a> Scanner<'a> {
     pub fn scan(&mut self, line: &'a [u8]) -> Result<Line<'a>, Fault> {
         self.labels.clear();
         self.odd = None;
-        let mut cursor = Cursor { line, at: 0, odd: &mut self.odd };
+        self.note = None;
+        let mut cursor = Cursor { line, at: 0, odd: &mut self.odd, note: &mut self.note, utf8: self.utf8 };
         cursor.blanks(b"");
         match cursor.peek() {
             None => {
@@ -261,7 +317,17 @@ impl<'a> Scanner<'a> {
                 Ok(Line::Blank)
             }
             Some(b'#') => cursor.comment(),
-            Some(_) => cursor.sample(&mut self.labels),
+            Some(_) => {
+                let start = cursor.at;
+                match cursor.sample(&mut self.labels)? {
+                    Some(sample) => Ok(sample),
+                    None => {
+                        cursor.at = start;
+                        self.quoted = cursor.quoted()?;
+                        Ok(Line::Quoted)
+                    }
+                }
+            }
         }
     }
 }
@@ -271,6 +337,8 @@ struct Cursor<'a, 'b> {
     line: &'a [u8],
     at: usize,
     odd: &'b mut Option<Fault>,
+    note: &'b mut Option<Fault>,
+    utf8: bool,
 }
 
 impl<'a> Cursor<'a, '_> {
@@ -361,74 +429,88 @@ impl<'a> Cursor<'a, '_> {
             self.help_text()?;
             return Ok(Line::Help { name, text: rest });
         }
-        let kind = if rest.bytes.is_empty() { None } else { Some(self.kind()?) };
+        let kind = if rest.bytes.is_empty() { None } else { Some((self.kind()?, rest.at)) };
         Ok(Line::Type { name, kind })
     }
 
     fn help_text(&mut self) -> Result<(), Fault> {
-        let text = self.rest();
-        if std::str::from_utf8(text.bytes).is_err() {
-            return self.fail(Flaw::HelpNotUtf8);
-        }
         loop {
             self.take_while(|byte| byte != b'\\');
             match self.line.get(self.at + 1) {
                 _ if self.peek().is_none() => return Ok(()),
                 Some(b'\\' | b'n') => self.at += 2,
+                Some(b'"') => {
+                    self.note.get_or_insert(Fault { at: self.at, flaw: Flaw::HelpQuote });
+                    self.at += 2;
+                }
                 _ => return self.fail(Flaw::HelpEscape),
             }
         }
     }
 
-    fn kind(&mut self) -> Result<Kind, Fault> {
+    fn kind(&mut self) -> Result<Word, Fault> {
         let word = self.word();
-        let lower = word.bytes.to_ascii_lowercase();
-        let kind = std::str::from_utf8(&lower).ok().and_then(Kind::from_word);
+        // As Go's strings.ToUpper does: some letters beyond ASCII have an upper case within it.
+        // It reads over backslashes, too.
+        let upper = std::str::from_utf8(word.bytes).unwrap_or_default().to_uppercase().replace('\\', "");
+        let kind = match upper.as_str() {
+            "GAUGE_HISTOGRAM" => Some(Word::GaugeHistogram),
+            upper => Kind::from_word(&upper.to_ascii_lowercase()).map(Word::Kind),
+        };
         let Some(kind) = kind else {
             self.at = word.at;
-            let dies = matches!(&*lower, b"gauge_histogram" | b"gaugehistogram");
-            return self.fail(if dies { Flaw::GaugeHistogram } else { Flaw::UnknownKind });
+            return self.fail(Flaw::UnknownKind);
         };
         if self.peek().is_some() {
             return self.fail(Flaw::BlankAfterKind);
         }
-        if word.bytes != lower {
+        if !matches!(kind, Word::Kind(kind) if kind.word().as_bytes() == word.bytes) {
             self.odd(word.at, "a kind not in lower case");
         }
         Ok(kind)
     }
 
-    fn sample(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Line<'a>, Fault> {
+    /// A sample, its labels into `labels`; `None` where quotes or braces stand for a name.
+    fn sample(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Option<Line<'a>>, Fault> {
         let name = self.metric_name();
         if name.bytes.is_empty() {
-            return self.fail(match self.rest().bytes {
-                [0, ..] => Flaw::Nul,
-                [b'"', ..] => Flaw::QuotedName,
-                [b'{', rest @ ..] => match rest.trim_ascii_start() {
-                    [b'"', ..] => Flaw::QuotedName,
-                    _ => Flaw::NamelessBraces,
-                },
-                [0xEF, 0xBB, 0xBF, ..] => Flaw::ByteOrderMark,
-                _ => Flaw::NoName,
-            });
+            return match self.rest().bytes {
+                [b'"' | b'{', ..] => Ok(None),
+                [0, ..] => self.fail(Flaw::Nul),
+                [0xEF, 0xBB, 0xBF, ..] => self.fail(Flaw::ByteOrderMark),
+                _ => self.fail(Flaw::NoName),
+            };
         }
         // node_exporter needs no blank here: it takes `c_a-1` for c_a with the value -1.
-        match self.peek() {
+        let glued = match self.peek() {
             None => return self.fail(Flaw::NoValue),
-            Some(b'"') => return self.fail(Flaw::QuotedName),
-            Some(byte) if byte != b'{' && !is_blank(byte) => return self.fail(Flaw::NameByte),
-            Some(_) => {}
-        }
+            Some(b'"') => return Ok(None),
+            Some(byte) => byte != b'{' && !is_blank(byte),
+        };
         let gap = self.take_while(is_blank);
         if self.peek() == Some(b'{') {
             if !gap.bytes.is_empty() {
                 self.odd(gap.at, "a blank before the labels");
             }
-            self.labels(labels)?;
+            if !self.labels(labels)? {
+                return Ok(None);
+            }
             self.blanks(b" ");
         } else if gap.bytes != b" " {
             self.odd(gap.at, "not one blank");
         }
+        let (value_at, value) = self.value().map_err(|fault| match fault.flaw {
+            Flaw::NotANumber if glued => Fault { flaw: Flaw::NameByte, ..fault },
+            _ => fault,
+        })?;
+        if glued {
+            self.note.get_or_insert(Fault { at: value_at, flaw: Flaw::GluedValue });
+        }
+        Ok(Some(Line::Sample { name, value_at, value }))
+    }
+
+    /// The value, and that nothing follows it.
+    fn value(&mut self) -> Result<(usize, f64), Fault> {
         let token = self.word();
         if token.bytes.is_empty() {
             return self.fail(Flaw::NoValue);
@@ -437,10 +519,26 @@ impl<'a> Cursor<'a, '_> {
         if self.peek().is_some() {
             return self.after_value();
         }
-        Ok(Line::Sample { name, value_at: token.at, value })
+        Ok((token.at, value))
     }
 
-    fn labels(&mut self, labels: &mut Vec<Label<'a>>) -> Result<(), Fault> {
+    /// A sample with a name in quotes, or without one.
+    fn quoted(&mut self) -> Result<Quoted, Fault> {
+        let start = self.at;
+        let (quoted, length) =
+            quoted::read(self.rest().bytes).ok_or(Fault { at: start, flaw: Flaw::BadQuotes })?;
+        self.at += length;
+        self.take_while(is_blank);
+        self.odd(start, "a name in quotes");
+        // Where there is no name, 1.9.0 may be dead before it comes to the value.
+        if quoted.name.is_some() {
+            self.value()?;
+        }
+        Ok(quoted)
+    }
+
+    /// The labels; `false` where one has a name with quotes.
+    fn labels(&mut self, labels: &mut Vec<Label<'a>>) -> Result<bool, Fault> {
         let start = self.at;
         self.pass(b'{');
         loop {
@@ -451,14 +549,16 @@ impl<'a> Cursor<'a, '_> {
                     if labels.is_empty() { "empty braces" } else { "a comma after the last label" },
                 );
                 self.pass(b'}');
-                return Ok(());
+                return Ok(true);
             }
             let name = match self.peek() {
                 None => return Err(Fault { at: start, flaw: Flaw::OpenLabels }),
-                Some(b'"') => return self.fail(Flaw::QuotedLabelName),
                 Some(b'0'..=b'9') => return self.fail(Flaw::NoLabelName),
                 Some(_) => self.take_while(is_label_byte),
             };
+            if self.peek() == Some(b'"') {
+                return Ok(false);
+            }
             if name.bytes.is_empty() {
                 return self.fail(Flaw::NoLabelName);
             }
@@ -471,7 +571,7 @@ impl<'a> Cursor<'a, '_> {
             labels.push(Label { name, value });
             self.blanks(b"");
             if self.pass(b'}') {
-                return Ok(());
+                return Ok(true);
             }
             if !self.pass(b',') {
                 return match self.peek() {
@@ -498,7 +598,7 @@ impl<'a> Cursor<'a, '_> {
             }
         }
         let value = Token { at: start, bytes: self.line.get(start..self.at).unwrap_or_default() };
-        if std::str::from_utf8(value.bytes).is_err() {
+        if !self.utf8 && std::str::from_utf8(value.bytes).is_err() {
             return Err(Fault { at: quote, flaw: Flaw::LabelNotUtf8 });
         }
         if value.bytes.is_empty() {
@@ -528,7 +628,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-fn is_label_byte(byte: u8) -> bool {
+pub(super) fn is_label_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
@@ -580,7 +680,7 @@ mod tests {
         assert_eq!((name.at, name.str(), value_at, value), (1, "c_a", 22, -1000.0));
         let [label] = &scanner.labels[..] else { panic!("{:?}", scanner.labels) };
         assert_eq!((label.name.at, label.name.str()), (7, "x"));
-        assert_eq!((label.value.at, label.value.unescaped().as_ref()), (12, "a\"}"));
+        assert_eq!((label.value.at, label.value.text().as_ref()), (12, "a\"}"));
         assert_eq!(scanner.odd, Some(Fault { at: 0, flaw: Flaw::NotCanonical("a blank") }));
     }
 

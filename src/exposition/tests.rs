@@ -36,7 +36,6 @@ const STRICTER: &[(&str, &str)] = &[
     ("480-own-go-goroutines-samehelp", "the name is node_exporter's own"),
     ("619-gauge-le-split", "a bucket without a histogram"),
     ("794-m-in-help-cr", "a CR in HELP is half a CR LF"),
-    ("826-m-in-type-bs", "node_exporter reads over a backslash in the kind"),
 ];
 
 fn rendered(families: &[Family]) -> String {
@@ -45,12 +44,16 @@ fn rendered(families: &[Family]) -> String {
     out
 }
 
+fn proved(text: &str) -> Result<(), Vec<Problem>> {
+    prove(text.as_bytes()).map(drop)
+}
+
 /// What [`read`] takes, checked for what must then hold: it renders to what [`prove`] passes, and that reads back
 /// the same.
 fn read_and_back(text: &[u8]) -> Result<Vec<Family>, Vec<Problem>> {
     let families = read(text)?;
     let published = rendered(&families);
-    assert_eq!(prove(published.as_bytes()), Ok(()), "{published}");
+    assert_eq!(proved(&published), Ok(()), "{published}");
     let again = read(published.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}\n{published}"));
     // By their text, since NaN is not equal to itself.
     assert_eq!(format!("{again:?}"), format!("{families:?}"));
@@ -98,16 +101,14 @@ fn problems_are_told_where_they_stand() {
         ("c_a 1\n\0\0\0", "2:3: a NUL byte: was the file not written whole?"),
         ("\u{feff}c_a 1\n", "1:1: a byte order mark"),
         ("c_a 1\r\nc_b 2\r\n", "1:6: the line ends in CR LF"),
-        ("{x=\"1\"} 1\n", "1:1: labels without a metric name: node_exporter 1.9.0 dies of it"),
-        ("{\"c.a\"} 1\n", "1:1: a metric name in quotes"),
-        ("\"c_a\" 1\n", "1:1: a metric name in quotes"),
-        (
-            "c_a-1\n",
-            "1:4: `-1` can't be part of a metric name, and without a blank before it is no value either",
-        ),
+        ("{x=\"1\"} 1\n", "1:1: labels without a metric name"),
+        ("{} 1\n", "1:1: labels without a metric name: node_exporter 1.9.0 dies of it"),
+        ("{\"c.a\"} 1\n", "1:1: in quotes, a name that is none without them: node_exporter 1.9.0 dies of it"),
+        ("\"c_a\" 1\n", "1:1: a name in quotes"),
+        ("c_a-1\n", "1:4: no blank before `-1`: node_exporter takes it for the value"),
         ("1c 1\n", "1:1: no metric name at `1c`"),
         ("c_a{é=\"1\"} 1\n", "1:5: no label name at `é=\"1\"}`"),
-        ("c_a{\"x\"=\"1\"} 1\n", "1:5: a label name in quotes"),
+        ("c_a{\"x\"=\"1\"} 1\n", "1:1: a name in quotes"),
         ("c_a{x-y=\"1\"} 1\n", "1:6: no `=` after the label name, but `-y=\"1\"}`"),
         ("c_a{x='1'} 1\n", "1:7: the label value is not in double quotes"),
         ("c_a{x=\"1} 1\n", "1:7: the label value has no closing quote"),
@@ -126,22 +127,19 @@ fn problems_are_told_where_they_stand() {
         ("# TYPE of thing\n", "1:11: `thing` is no kind of metric"),
         ("# HELP c-a x\n", "1:8: no metric name after HELP or TYPE, but `c-a`"),
         ("# HELP c_a C:\\Users\n", "1:14: `\\Users` is no escape of a HELP text"),
-        ("# HELP c_a say \\\"x\\\"\n", "1:16: `\\\"x\\\"` is no escape of a HELP text"),
+        ("# HELP c_a say \\\"x\\\"\n", "1:16: a quote with a backslash before it in HELP"),
         ("# TYPE c_a gauge_histogram\n", "1:12: node_exporter dies of the kind `gauge_histogram`"),
         ("# TYPE c_a gauge \n", "1:17: something after the kind"),
         ("# HELP c_a x\n# HELP c_a x\n", "2:8: a second HELP of this family"),
         ("# TYPE c_a gauge\n# TYPE c_a gauge\n", "2:8: a second TYPE of this family"),
         ("c_a 1\n# TYPE c_a gauge\n", "2:8: TYPE after samples of this family"),
-        (
-            "# TYPE c_s summary\n# TYPE c_s_count counter\n",
-            "2:8: the name is part of the histogram or summary declared above",
-        ),
+        ("# TYPE c_s summary\n# TYPE c_s_count counter\n", "2:8: a second TYPE of this family"),
         (
             "c_a{y=\"1\",__x=\"\"} 1\n",
             "1:11: the label name `__x` begins with `__`: node_exporter dies of it",
         ),
         ("c_a{x=\"1\",y=\"2\",x=\"\"} 1\n", "1:17: a second label `x`"),
-        ("c_a 1\n\nc_a{x=\"\"} 2\n", "3:1: this series of `c_a` is there already, as sample 1"),
+        ("c_a 1\n\nc_a{x=\"\"} 2\n", "3:1: this series of `c_a` is there already, in line 1"),
         ("# HELP c_a x\u{7}\nc_a 1\n", "1:12: a control character in HELP"),
         ("up 1\n", "1:1: `up` is Prometheus's own name"),
         ("# TYPE c_s summary\nc_s_sum 1\nc_s_count 2.5\n", "3:11: 2.5 is no count"),
@@ -165,7 +163,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_text() {
             "2:7: a timestamp: node_exporter drops a file that holds one",
             "4:20: `x` is no number",
             // No word of the histogram's missing parts: an unread line may hold them.
-            "6:1: this series of `c_a` is there already, as sample 1",
+            "6:1: this series of `c_a` is there already, in line 1",
             "6:5: the label name `__x` begins with `__`: node_exporter dies of it",
             "7:3: the last line has no end: was the output cut?",
         ]
@@ -208,15 +206,15 @@ fn what_means_the_same_becomes_the_same() {
     let spelt = "\n # A note\n#TYPE  c_a\tGAUGE\n\tc_a { x = \"1\" , } +1.0\nc_b{}  3e0\n#HELP c_b\n\n\
                  # HELP c_a   x\nc_a{empty=\"\",x=\"2\"}2\n  ";
     assert_eq!(rendered(&read(spelt.as_bytes()).unwrap()), plain);
-    assert_eq!(prove(plain.as_bytes()), Ok(()));
+    assert_eq!(proved(plain), Ok(()));
 }
 
 #[test]
 fn only_the_one_spelling_is_proved() {
     let head = "# promdrop\n# whatever: \"\n";
     let body = "# HELP c_a x\n# TYPE c_a gauge\nc_a{x=\"1\"} 1\nc_a 2\n# TYPE c_b counter\nc_b 3\n";
-    assert_eq!(prove(format!("{head}{body}").as_bytes()), Ok(()));
-    assert_eq!(prove(head.as_bytes()), Ok(()));
+    assert_eq!(proved(&format!("{head}{body}")), Ok(()));
+    assert_eq!(proved(head), Ok(()));
     for (canonical, other) in [
         ("c_b 3\n", "c_b 3\n\n"),
         ("c_b 3\n", "c_b 3\n "),
@@ -238,6 +236,41 @@ fn only_the_one_spelling_is_proved() {
         let changed = format!("{head}{body}").replacen(canonical, other, 1);
         assert!(prove(changed.as_bytes()).is_err(), "{changed}");
     }
+}
+
+#[test]
+fn every_case_of_the_corpus_is_judged_by_its_class() {
+    /// What both node_exporters take and `lint` does not, by the rule, and why.
+    const STRICTER: &[(&str, Rule, &str)] = &[
+        ("044-type-gauge_histogram-suffix-only", Rule::GaugeHistogram, "later versions die of it"),
+        ("384-sum-quantile-neg", Rule::Summary, "there is no such quantile"),
+        ("385-sum-quantile-inf", Rule::Summary, "there is no such quantile"),
+        ("417-his-inf-mismatch", Rule::Histogram, "the numbers contradict each other"),
+        ("418-his-decreasing", Rule::Histogram, "the numbers contradict each other"),
+        ("472-own-scrape-error-labels", Rule::ReservedName, "the name is node_exporter's own"),
+        ("474-own-mtime-samehelp", Rule::ReservedName, "the name is node_exporter's own"),
+        ("480-own-go-goroutines-samehelp", Rule::ReservedName, "the name is node_exporter's own"),
+    ];
+    // Called rejected, which they are by 1.5.0; 1.9.0 serves what they seem to mean.
+    const REJECTED: [&str; 2] = ["219-name-quoted-outside", "281-labels-quote-mid"];
+    let mut wrong = Vec::new();
+    for case in CASES.iter() {
+        let found = judge(&[("ours.prom", &case.text)]);
+        let worst = found.iter().filter_map(|(_, finding)| finding.harm).max();
+        let word = worst.map_or("accept", Harm::word);
+        let stricter = STRICTER.iter().find(|(name, ..)| *name == case.name);
+        let fine = match stricter {
+            Some((_, rule, _)) => {
+                case.class == "accept" && found.iter().any(|(_, finding)| finding.rule == *rule)
+            }
+            None if REJECTED.contains(&&*case.name) => word == "reject",
+            None => word == case.class,
+        };
+        if !fine {
+            wrong.push(format!("{} is {}, not {word}: {found:?}", case.name, case.class));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
 }
 
 static CASES: LazyLock<Vec<corpus::Case>> = LazyLock::new(corpus::single_files);
@@ -292,9 +325,8 @@ proptest! {
 
     #[test]
     fn families_survive_the_way_through_text(families in families::any_families()) {
-        prop_assert_eq!(violations(&families), []);
         let text = rendered(&families);
-        prop_assert_eq!(prove(text.as_bytes()), Ok(()));
+        prop_assert_eq!(proved(&text), Ok(()));
         let back = read_and_back(text.as_bytes());
         prop_assert_eq!(format!("{back:?}"), format!("{:?}", Ok::<_, ()>(families)));
     }

@@ -78,7 +78,7 @@ fn compose(path: &Path, header: &Header, families: &[Family]) -> Result<String, 
         return Err(Error::new(Class::Limit, path, message, "expose fewer series, or split the collector"));
     }
     match exposition::prove(text.as_bytes()) {
-        Ok(()) => Ok(text),
+        Ok(_) => Ok(text),
         Err(problems) => Err(Error { class: Class::Invalid, path: path.to_owned(), problems, text }),
     }
 }

@@ -1,0 +1,214 @@
+//! Histograms and summaries: what their samples come to together. node_exporter checks none of it: it makes up what is
+//! missing, takes the last of what is there twice, and serves the rest as whole 64-bit numbers.
+
+use super::family::Kind;
+use super::render;
+use super::rules::{Finding, Rule};
+use super::series::{LabelSet, SeriesRef, duplicates, labels_at};
+use super::text::short;
+
+/// Which part of its histogram or summary a sample is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartKind {
+    /// It bears the family's own name.
+    Bare,
+    Bucket,
+    Sum,
+    Count,
+}
+
+/// A sample of a histogram or summary.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// The hash of all its labels but the bound: node_exporter puts those together that have the same.
+    pub raw: u64,
+    /// The hash of those that are not empty.
+    pub hash: u64,
+    pub at: usize,
+    pub value_at: usize,
+    pub value: f64,
+    /// Its `le` or `quantile`; NaN where there is none.
+    pub bound: f64,
+    pub kind: PartKind,
+    /// Whether node_exporter leaves it out.
+    pub ignored: bool,
+}
+
+/// What the samples of a family come to.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    /// A series for each histogram or summary, that is for each label set, sorted.
+    pub groups: Vec<SeriesRef>,
+    /// Those that are the same but for empty labels: the first, and where it stands again.
+    pub duplicates: Vec<(usize, usize)>,
+    pub findings: Vec<Finding>,
+}
+
+/// Puts together the samples of the family `name`, which is a histogram or summary.
+pub(super) fn whole(text: &[u8], name: &str, kind: Kind, parts: &mut [Part]) -> Whole {
+    let mut whole = Whole::default();
+    parts.sort_by_key(|part| (part.raw, part.at));
+    for run in parts.chunk_by(|one, two| one.raw == two.raw) {
+        for group in exact_groups(text, kind, run) {
+            if let Some(first) = group.iter().map(|part| part.at).min() {
+                let hash = group.first().map_or(0, |part| part.hash);
+                whole.groups.push(SeriesRef { hash, at: first });
+                Group { name, kind, first, parts: group, findings: &mut whole.findings }.check();
+            }
+        }
+    }
+    let labels = |at| labels_at(text, at, kind.bound(), false);
+    whole.duplicates = duplicates(&mut whole.groups, |one, two| labels(one) == labels(two));
+    whole
+}
+
+/// The samples of `run`, whose hashes are equal, by their labels to the byte.
+fn exact_groups(text: &[u8], kind: Kind, run: &[Part]) -> Vec<Vec<Part>> {
+    let mut groups: Vec<(Option<LabelSet<'_>>, Vec<Part>)> = Vec::new();
+    for part in run {
+        let labels = labels_at(text, part.at, kind.bound(), true);
+        match groups.iter_mut().find(|(known, _)| *known == labels) {
+            Some((_, group)) => group.push(*part),
+            None => groups.push((labels, vec![*part])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// One histogram or summary.
+struct Group<'a> {
+    name: &'a str,
+    kind: Kind,
+    /// Where its first sample stands.
+    first: usize,
+    parts: Vec<Part>,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Group<'_> {
+    fn rule(&self) -> Rule {
+        if self.kind == Kind::Histogram { Rule::Histogram } else { Rule::Summary }
+    }
+
+    fn find(&mut self, rule: Rule, at: usize, message: impl Into<String>, cure: &str) {
+        self.findings.push(Finding::new(rule, at, message, cure));
+    }
+
+    fn check(mut self) {
+        self.one_of(PartKind::Sum, "_sum");
+        let count = self.one_of(PartKind::Count, "_count");
+        if let Some(count) = count {
+            self.is_count(count);
+        }
+        let is_bound = |part: &Part| !part.ignored && matches!(part.kind, PartKind::Bare | PartKind::Bucket);
+        let mut bounds: Vec<Part> = self.parts.iter().copied().filter(is_bound).collect();
+        // -0 and 0 are one bound.
+        bounds.sort_by(|one, two| (one.bound + 0.0).total_cmp(&(two.bound + 0.0)).then(one.at.cmp(&two.at)));
+        for pair in bounds.windows(2) {
+            if let [one, two] = pair
+                && one.bound == two.bound
+            {
+                self.again(one.at, two.at);
+            }
+        }
+        match self.kind {
+            Kind::Histogram => self.buckets(&bounds, count),
+            _ => self.quantiles(&bounds),
+        }
+    }
+
+    /// The sum or the count, which must be there, and once.
+    fn one_of(&mut self, kind: PartKind, suffix: &str) -> Option<Part> {
+        let mut all = self.parts.iter().copied().filter(|part| part.kind == kind);
+        let first = all.next();
+        let second = all.next();
+        match (first, second) {
+            (None, _) => {
+                let message = format!("no `{}{suffix}` with the labels of this sample", short(self.name));
+                self.find(self.rule(), self.first, message, "node_exporter would invent it as 0: print it");
+            }
+            (Some(one), Some(two)) => self.again(one.at, two.at),
+            (Some(_), None) => {}
+        }
+        first
+    }
+
+    fn again(&mut self, first: usize, at: usize) {
+        let message = format!("this series of `{}` is there already", short(self.name));
+        let finding = Finding::new(
+            Rule::DuplicateSeries,
+            at,
+            message,
+            "print each series once: node_exporter takes the last and says nothing",
+        );
+        self.findings.push(Finding { other: Some(first), ..finding });
+    }
+
+    /// node_exporter makes a count a 64-bit whole number.
+    fn is_count(&mut self, part: Part) {
+        const END: f64 = 18_446_744_073_709_551_616.0; // 2^64
+        if !(0.0..END).contains(&part.value) || part.value.fract() != 0.0 {
+            let message = format!("{} is no count", text(part.value));
+            self.find(self.rule(), part.value_at, message, "a count is a whole number from 0 to below 2^64");
+        }
+    }
+
+    fn buckets(&mut self, bounds: &[Part], count: Option<Part>) {
+        for bucket in bounds {
+            self.is_count(*bucket);
+        }
+        for pair in bounds.windows(2) {
+            if let [lower, bucket] = pair
+                && bucket.value < lower.value
+            {
+                let message = format!(
+                    "{} in this bucket, but {} in the one below",
+                    text(bucket.value),
+                    text(lower.value)
+                );
+                let cure = "buckets are cumulative: each counts all up to its bound";
+                self.find(Rule::Histogram, bucket.value_at, message, cure);
+            }
+        }
+        match (bounds.last(), count) {
+            (Some(Part { bound: f64::INFINITY, value, .. }), Some(count)) if *value != count.value => {
+                let message = format!(
+                    "the count is {}, but the bucket le=\"+Inf\" has {}",
+                    text(count.value),
+                    text(*value)
+                );
+                self.find(Rule::Histogram, count.value_at, message, "the two are the same number");
+            }
+            (Some(Part { bound: f64::INFINITY, .. }), _) => {}
+            (Some(last), Some(count)) if last.value > count.value => {
+                let message =
+                    format!("the count is {}, but a bucket has {}", text(count.value), text(last.value));
+                self.find(
+                    Rule::Histogram,
+                    count.value_at,
+                    message,
+                    "the count is of all, in any bucket or none",
+                );
+            }
+            _ => {
+                let message = "no bucket le=\"+Inf\" with the labels of this sample";
+                self.find(Rule::ImpliedBucket, self.first, message, "print it: it equals the count");
+            }
+        }
+    }
+
+    fn quantiles(&mut self, bounds: &[Part]) {
+        for part in bounds {
+            if !(0.0..=1.0).contains(&part.bound) {
+                let message = format!("the quantile {}", text(part.bound));
+                self.find(Rule::Summary, part.at, message, "a quantile is between 0 and 1");
+            }
+        }
+    }
+}
+
+fn text(value: f64) -> String {
+    let mut out = String::new();
+    render::number(value, &mut out);
+    out
+}

@@ -1,0 +1,278 @@
+//! Several files of one directory: what each holds, and where they contradict each other.
+//!
+//! Of two files that do, node_exporter drops a family or series of the later one by name, or of all that follow, or
+//! dies; Prometheus drops a series that is the same but for empty labels. It is not told which of the two is wrong.
+
+use std::collections::HashMap;
+
+use super::family::Kind;
+use super::reading::inspect;
+use super::rules::{Finding, Harm, Rule, Versions};
+use super::series::{SeriesRef, labels_at};
+use super::text::short;
+
+/// What one file holds, apart from its text.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The families that have samples, in the order they are first named.
+    pub families: Vec<FamilyFacts>,
+    /// The versions that reject the file as a whole, for which it holds nothing.
+    pub rejected_by: Versions,
+    /// The worst that its text does by itself.
+    pub worst: Option<Harm>,
+}
+
+/// What one file holds of a family.
+#[derive(Debug, Clone)]
+pub struct FamilyFacts {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its TYPE; untyped where there is none.
+    pub kind: Kind,
+    /// Its HELP, unescaped.
+    pub help: Option<Box<[u8]>>,
+    /// Where the text first names it; places are bytes from its start.
+    pub at: usize,
+    /// Where its HELP stands.
+    pub help_at: usize,
+    /// Where its TYPE stands.
+    pub kind_at: usize,
+    /// Its series, by hash; of a histogram or summary, its label sets.
+    pub(super) series: Vec<SeriesRef>,
+    /// Which series it has can't be told: any may be among them.
+    pub(super) opaque: bool,
+}
+
+/// A contradiction between two files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clash {
+    /// The rule.
+    pub rule: Rule,
+    /// The family, as the file at fault calls it.
+    pub family: String,
+    /// The file, as an index into what was compared, and where in its text.
+    pub file: usize,
+    /// Likewise.
+    pub at: usize,
+    /// The other file.
+    pub other: usize,
+    /// The family there.
+    pub other_family: String,
+    /// Where in its text.
+    pub other_at: usize,
+    /// What is wrong, in words that go before the name of the other file.
+    pub message: String,
+    /// What to do about it.
+    pub cure: &'static str,
+}
+
+/// Reads the text of a file again, by its index: asked only where two hashes are equal. `None`: it can't be had.
+pub type Texts<'a> = dyn FnMut(usize) -> Option<Vec<u8>> + 'a;
+
+/// Every contradiction between `files`, which are in the order of their names. Each is told at the later file, against
+/// the first that it contradicts.
+pub fn clashes(files: &[&Facts], texts: &mut Texts<'_>) -> Vec<Clash> {
+    let mut holders: HashMap<&str, Vec<(usize, &FamilyFacts)>> = HashMap::new();
+    for (file, facts) in files.iter().enumerate().filter(|(_, facts)| !facts.rejected_by.is_all()) {
+        for family in &facts.families {
+            holders.entry(&family.name).or_default().push((file, family));
+        }
+    }
+    let mut found = Vec::new();
+    for (name, shared) in &holders {
+        for (index, (file, family)) in shared.iter().enumerate().skip(1) {
+            let before = shared.get(..index).unwrap_or_default();
+            let clash = before
+                .iter()
+                .filter(|(other, _)| meet(files, *file, *other))
+                .find_map(|(other, twin)| compare((*file, family), (*other, twin), texts));
+            found.extend(clash);
+        }
+        for (file, family) in shared {
+            for suffix in family.kind.suffixes() {
+                let part = format!("{name}{suffix}");
+                for (other, part) in holders.get(&*part).into_iter().flatten() {
+                    if file != other && meet(files, *file, *other) {
+                        found.push(match file > other {
+                            true => suffix_clash((*file, family), (*other, part)),
+                            false => suffix_clash((*other, part), (*file, family)),
+                        });
+                    }
+                }
+            }
+        }
+    }
+    found.sort_by(|one, two| {
+        (one.file, one.at, one.rule, one.other).cmp(&(two.file, two.at, two.rule, two.other))
+    });
+    found
+}
+
+/// Every contradiction between `new`, which is index 0 in what is returned and asked for, and `others`, which follow it
+/// in their order.
+pub fn clashes_with(new: &Facts, others: &[&Facts], texts: &mut Texts<'_>) -> Vec<Clash> {
+    let by_name: HashMap<&str, &FamilyFacts> =
+        new.families.iter().map(|family| (&*family.name, family)).collect();
+    let mut found = Vec::new();
+    for (index, other) in others.iter().enumerate() {
+        if new.rejected_by.or(other.rejected_by).is_all() {
+            continue;
+        }
+        for theirs in &other.families {
+            if let Some(ours) = by_name.get(&*theirs.name) {
+                found.extend(compare((0, ours), (index + 1, theirs), texts));
+            }
+            for suffix in theirs.kind.suffixes() {
+                if let Some(ours) = by_name.get(&*format!("{}{suffix}", theirs.name)) {
+                    found.push(suffix_clash((0, ours), (index + 1, theirs)));
+                }
+            }
+            for suffix in Kind::Histogram.suffixes() {
+                let base = theirs.name.strip_suffix(suffix).and_then(|base| by_name.get(base));
+                if let Some(ours) = base.filter(|ours| ours.kind.suffixes().contains(suffix)) {
+                    found.push(suffix_clash((0, ours), (index + 1, theirs)));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Everything that is wrong with a set of files, given as names and texts: the index of the file, and what. In the
+/// order of their names, as node_exporter reads them.
+pub fn judge(files: &[(&str, &[u8])]) -> Vec<(usize, Finding)> {
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|index| files.get(*index).map(|(name, _)| *name));
+    let text = |place: usize| order.get(place).and_then(|index| files.get(*index)).map(|(_, text)| *text);
+    let mut found = Vec::new();
+    let mut facts = Vec::new();
+    for (place, index) in order.iter().enumerate() {
+        let reading = inspect(text(place).unwrap_or_default());
+        found.extend(reading.findings.into_iter().map(|finding| (*index, finding)));
+        facts.push(reading.facts);
+    }
+    let facts: Vec<&Facts> = facts.iter().collect();
+    for clash in clashes(&facts, &mut |place| text(place).map(<[u8]>::to_vec)) {
+        let original = |place: usize| order.get(place).copied().unwrap_or(place);
+        let name = files.get(original(clash.other)).map_or("", |(name, _)| *name);
+        let message = format!("{} {name}", clash.message);
+        found.push((original(clash.file), Finding::new(clash.rule, clash.at, message, clash.cure)));
+    }
+    found
+}
+
+/// Whether some version reads both files.
+fn meet(files: &[&Facts], one: usize, two: usize) -> bool {
+    let rejected_by = |file: usize| files.get(file).map_or(Versions::ALL, |facts| facts.rejected_by);
+    !rejected_by(one).or(rejected_by(two)).is_all()
+}
+
+/// A family of one name in two files.
+fn compare(
+    (file, family): (usize, &FamilyFacts),
+    (other, twin): (usize, &FamilyFacts),
+    texts: &mut Texts<'_>,
+) -> Option<Clash> {
+    let name = short(&family.name);
+    let clash = |rule, at, other_at, message: String, cure| Clash {
+        rule,
+        family: family.name.to_string(),
+        file,
+        at,
+        other,
+        other_family: twin.name.to_string(),
+        other_at,
+        message,
+        cure,
+    };
+    if family.kind != twin.kind {
+        let message = format!("`{name}` is of TYPE {} here, and {} in", family.kind.word(), twin.kind.word());
+        let cure = "give it the same TYPE line in both, or rename one of the two families";
+        return Some(clash(Rule::TypeConflict, family.kind_at, twin.kind_at, message, cure));
+    }
+    if family.help != twin.help {
+        let message = match (&family.help, &twin.help) {
+            (Some(_), Some(_)) => format!("`{name}` has another HELP in"),
+            (Some(_), None) => format!("`{name}` has HELP here, and none in"),
+            (None, _) => format!("`{name}` has no HELP here, but in"),
+        };
+        let cure = "give it the same HELP line in both, byte for byte, or none";
+        return Some(clash(Rule::HelpConflict, family.help_at, twin.help_at, message, cure));
+    }
+    let cure = "publish each series once; give it a label that tells the two apart";
+    if family.opaque || twin.opaque {
+        let message = format!("`{name}` has series here that may be those in");
+        return Some(clash(Rule::SeriesConflict, family.at, twin.at, message, cure));
+    }
+    let (at, other_at) = shared_series((file, family), (other, twin), texts)?;
+    let message = format!("this series of `{name}` is also in");
+    Some(clash(Rule::SeriesConflict, at, other_at, message, cure))
+}
+
+/// Where a series stands that both families have.
+fn shared_series(
+    (file, family): (usize, &FamilyFacts),
+    (other, twin): (usize, &FamilyFacts),
+    texts: &mut Texts<'_>,
+) -> Option<(usize, usize)> {
+    let mut two = None;
+    let (mut ours, mut theirs) = (family.series.as_slice(), twin.series.as_slice());
+    while let (Some((one, rest)), Some((twin_one, twin_rest))) = (ours.split_first(), theirs.split_first()) {
+        match one.hash.cmp(&twin_one.hash) {
+            std::cmp::Ordering::Less => ours = rest,
+            std::cmp::Ordering::Greater => theirs = twin_rest,
+            std::cmp::Ordering::Equal => {
+                let (text, twin_text) = two.get_or_insert_with(|| (texts(file), texts(other)));
+                // All of one side that have the hash are compared with all of the other's.
+                let ours_equal = ours.iter().take_while(|series| series.hash == one.hash);
+                let theirs_equal = || theirs.iter().take_while(|series| series.hash == one.hash);
+                for series in ours_equal.clone() {
+                    for theirs in theirs_equal() {
+                        if is_same(family.kind, (text, series.at), (twin_text, theirs.at)) {
+                            return Some((series.at, theirs.at));
+                        }
+                    }
+                }
+                let (count, twin_count) = (ours_equal.count(), theirs_equal().count());
+                ours = ours.get(count..).unwrap_or_default();
+                theirs = theirs.get(twin_count..).unwrap_or_default();
+            }
+        }
+    }
+    None
+}
+
+/// Whether two samples have the same labels. Where a text can't be had any more, the equal hash is taken at its word.
+fn is_same(kind: Kind, one: (&Option<Vec<u8>>, usize), two: (&Option<Vec<u8>>, usize)) -> bool {
+    let (Some(text), Some(twin)) = (one.0, two.0) else { return true };
+    labels_at(text, one.1, kind.bound(), false) == labels_at(twin, two.1, kind.bound(), false)
+}
+
+fn suffix_clash((file, family): (usize, &FamilyFacts), (other, twin): (usize, &FamilyFacts)) -> Clash {
+    let message = if family
+        .kind
+        .suffixes()
+        .iter()
+        .any(|suffix| format!("{}{suffix}", family.name) == *twin.name)
+    {
+        format!(
+            "the {} `{}` spreads over `{}` in",
+            family.kind.word(),
+            short(&family.name),
+            short(&twin.name)
+        )
+    } else {
+        format!("`{}` is a part of the {} `{}` in", short(&family.name), twin.kind.word(), short(&twin.name))
+    };
+    Clash {
+        rule: Rule::SuffixConflict,
+        family: family.name.to_string(),
+        file,
+        at: family.at,
+        other,
+        other_family: twin.name.to_string(),
+        other_at: twin.at,
+        message,
+        cure: "rename one of the two families",
+    }
+}
