@@ -20,10 +20,6 @@ pub(super) enum PartKind {
 /// A sample of a histogram or summary.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
-    /// The hash of all its labels but the bound: node_exporter puts those together that have the same.
-    pub raw: u64,
-    /// The hash of those that are not empty.
-    pub hash: u64,
     pub at: usize,
     pub value_at: usize,
     pub value: f64,
@@ -32,6 +28,24 @@ pub(super) struct Part {
     pub kind: PartKind,
     /// Whether node_exporter leaves it out.
     pub ignored: bool,
+}
+
+/// Samples that follow each other and have the same labels but for the bound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// The hash of all labels but the bound: node_exporter puts those together that have the same.
+    pub raw: u64,
+    /// The hash of those that are not empty.
+    pub hash: u64,
+    /// The index of its first part.
+    pub start: usize,
+}
+
+/// The samples of a family that is a histogram or summary, in the order of the text.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub parts: Vec<Part>,
+    pub runs: Vec<Run>,
 }
 
 /// What the samples of a family come to.
@@ -44,32 +58,43 @@ pub(super) struct Whole {
     pub findings: Vec<Finding>,
 }
 
-/// Puts together the samples of the family `name`, which is a histogram or summary.
-pub(super) fn whole(text: &[u8], name: &str, kind: Kind, parts: &mut [Part]) -> Whole {
-    let mut whole = Whole::default();
-    parts.sort_by_key(|part| (part.raw, part.at));
-    for run in parts.chunk_by(|one, two| one.raw == two.raw) {
-        for group in exact_groups(text, kind, run) {
-            if let Some(first) = group.iter().map(|part| part.at).min() {
-                let hash = group.first().map_or(0, |part| part.hash);
-                whole.groups.push(SeriesRef { hash, at: first });
-                Group { name, kind, first, parts: group, findings: &mut whole.findings }.check();
+impl Parts {
+    /// Puts together what belongs together, of the family `name`.
+    pub fn whole(&self, text: &[u8], name: &str, kind: Kind) -> Whole {
+        let mut whole = Whole::default();
+        let ends = self.runs.iter().skip(1).map(|run| run.start).chain([self.parts.len()]);
+        let mut runs: Vec<(Run, &[Part])> = self
+            .runs
+            .iter()
+            .zip(ends)
+            .filter_map(|(run, end)| Some((*run, self.parts.get(run.start..end)?)))
+            .collect();
+        runs.sort_unstable_by_key(|(run, _)| (run.raw, run.start));
+        let mut check = |run: &Run, parts: &[Part]| {
+            let Some(first) = parts.first() else { return };
+            whole.groups.push(SeriesRef { hash: run.hash, at: first.at });
+            Group { name, kind, first: first.at, parts, findings: &mut whole.findings }.check();
+        };
+        for same in runs.chunk_by(|(one, _), (two, _)| one.raw == two.raw) {
+            match same {
+                [(run, parts)] => check(run, parts),
+                _ => exact_groups(text, kind, same).iter().for_each(|(run, parts)| check(run, parts)),
             }
         }
+        let labels = |at| labels_at(text, at, kind.bound(), false);
+        whole.duplicates = duplicates(&mut whole.groups, |one, two| labels(one) == labels(two));
+        whole
     }
-    let labels = |at| labels_at(text, at, kind.bound(), false);
-    whole.duplicates = duplicates(&mut whole.groups, |one, two| labels(one) == labels(two));
-    whole
 }
 
-/// The samples of `run`, whose hashes are equal, by their labels to the byte.
-fn exact_groups(text: &[u8], kind: Kind, run: &[Part]) -> Vec<Vec<Part>> {
-    let mut groups: Vec<(Option<LabelSet<'_>>, Vec<Part>)> = Vec::new();
-    for part in run {
-        let labels = labels_at(text, part.at, kind.bound(), true);
+/// The samples of `runs`, whose hashes are equal, by their labels to the byte.
+fn exact_groups(text: &[u8], kind: Kind, runs: &[(Run, &[Part])]) -> Vec<(Run, Vec<Part>)> {
+    let mut groups: Vec<(Option<LabelSet<'_>>, (Run, Vec<Part>))> = Vec::new();
+    for (run, parts) in runs {
+        let labels = parts.first().and_then(|part| labels_at(text, part.at, kind.bound(), true));
         match groups.iter_mut().find(|(known, _)| *known == labels) {
-            Some((_, group)) => group.push(*part),
-            None => groups.push((labels, vec![*part])),
+            Some((_, (_, group))) => group.extend_from_slice(parts),
+            None => groups.push((labels, (*run, parts.to_vec()))),
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
@@ -81,7 +106,7 @@ struct Group<'a> {
     kind: Kind,
     /// Where its first sample stands.
     first: usize,
-    parts: Vec<Part>,
+    parts: &'a [Part],
     findings: &'a mut Vec<Finding>,
 }
 

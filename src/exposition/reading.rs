@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::family::{Family, Kind, Sample};
-use super::parts::{Part, PartKind};
+use super::parts::{Part, PartKind, Parts, Run};
 use super::reserved;
 use super::rules::{Finding, Harm, Rule, Versions};
 use super::scan::{Flaw, Label, Line, Scanner, Token, Word, is_blank, is_label_byte, number};
 use super::series::{self, SeriesRef, label_hash};
 use super::text::{Position, short};
-use super::{Facts, FamilyFacts, parts, style};
+use super::{Facts, FamilyFacts, style};
 use crate::diagnostic::Problem;
 
 /// More problems than this help nobody, and hostile text could ask for memory with them.
@@ -147,7 +147,7 @@ struct Entry<'t> {
     /// The samples of a counter, gauge or untyped family.
     series: Vec<SeriesRef>,
     /// Those of a histogram or summary.
-    parts: Vec<Part>,
+    parts: Parts,
     /// The first sample.
     sample_at: Option<usize>,
     /// Which series it has in which version can't be told.
@@ -178,6 +178,10 @@ struct Reader<'t> {
     last: Option<(&'t [u8], usize, PartKind)>,
     /// The family of the last sample.
     last_sample: Option<usize>,
+    /// The labels of the last sample of a histogram or summary, without the bound, and what they come to.
+    before: Vec<Label<'t>>,
+    before_sums: LabelSums,
+    before_family: Option<usize>,
     harms: Findings,
     advice: Findings,
     rejected_by: Versions,
@@ -199,6 +203,9 @@ impl<'t> Reader<'t> {
             current: None,
             last: None,
             last_sample: None,
+            before: Vec::new(),
+            before_sums: LabelSums::default(),
+            before_family: None,
             harms: Findings::default(),
             advice: Findings::default(),
             rejected_by: Versions::NONE,
@@ -211,7 +218,8 @@ impl<'t> Reader<'t> {
 
     fn run(&mut self) -> Vec<FamilyFacts> {
         let text = self.text;
-        let mut scanner = Scanner { utf8: std::str::from_utf8(text).is_ok(), ..Scanner::default() };
+        let mut scanner =
+            Scanner { utf8: text.is_ascii() || std::str::from_utf8(text).is_ok(), ..Scanner::default() };
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', text) {
             // Past so many, no version reads on, and nobody wants to.
@@ -398,7 +406,7 @@ impl<'t> Reader<'t> {
         let Some(family) = self.families.get_mut(index) else { return };
         family.sample_at.get_or_insert(at);
         let kind = family.kind();
-        let Some(set) = self.labels(start, labels, kind, part) else {
+        let Some(set) = self.labels(start, labels, index, kind, part) else {
             self.unread = true;
             return;
         };
@@ -415,17 +423,18 @@ impl<'t> Reader<'t> {
             (_, PartKind::Bare) => Some("quantile"),
         }
         .filter(|_| set.bound.is_nan() || kind == Kind::Histogram && part == PartKind::Bare);
-        let kept = Part {
-            raw: set.raw,
-            hash: set.hash,
+        if set.is_new || family.parts.runs.is_empty() {
+            family.parts.runs.push(Run { raw: set.raw, hash: set.hash, start: family.parts.parts.len() });
+        }
+        let ignored_too = ignored.is_some();
+        family.parts.parts.push(Part {
             at,
             value_at,
             value,
             bound: set.bound,
             kind: part,
-            ignored: ignored.is_some(),
-        };
-        family.parts.push(kept);
+            ignored: ignored_too,
+        });
         if let Some(label) = ignored {
             self.ignored(at, name.bytes, kind, label);
         }
@@ -451,24 +460,31 @@ impl<'t> Reader<'t> {
         &mut self,
         start: usize,
         labels: &[Label<'t>],
+        family: usize,
         kind: Kind,
         part: PartKind,
     ) -> Option<LabelSums> {
-        let mut set = LabelSums { hash: 0, raw: 0, bound: f64::NAN };
         let own = kind.bound().map(str::as_bytes);
+        let mut bound = f64::NAN;
         let mut bounds = 0;
-        for label in labels {
-            let at = start + label.name.at;
+        // The bounds first: most samples of a histogram are like the one before but for them.
+        if own.is_some() {
+            for label in labels.iter().filter(|label| Some(label.name.bytes) == own) {
+                bounds += 1;
+                bound = self.bound(start + label.name.at, label, part, bounds)?;
+            }
+            if self.before_family == Some(family) && is_same_set(&self.before, labels, own) {
+                let LabelSums { hash, raw, .. } = self.before_sums;
+                return Some(LabelSums { hash, raw, bound, is_new: false });
+            }
+        }
+        let mut set = LabelSums { hash: 0, raw: 0, bound, is_new: true };
+        for label in labels.iter().filter(|label| bounds == 0 || Some(label.name.bytes) != own) {
             let name = label.name.bytes;
             if name.starts_with(b"__") {
-                self.reserved_label(at, label);
+                self.reserved_label(start + label.name.at, label);
             } else if matches!(name, b"le" | b"quantile") {
-                if Some(name) == own {
-                    bounds += 1;
-                    set.bound = self.bound(at, label, part, bounds)?;
-                    continue;
-                }
-                self.misplaced_label(at, name);
+                self.misplaced_label(start + label.name.at, name);
             }
             let hash = label_hash(label);
             set.raw = set.raw.wrapping_add(hash);
@@ -480,12 +496,14 @@ impl<'t> Reader<'t> {
             && let Some(label) = repeated(labels, own)
         {
             let message = format!("a second label `{}`", short(label.name.str()));
-            self.find(Finding::new(
-                Rule::DuplicateLabel,
-                start + label.name.at,
-                message,
-                "keep one of the two",
-            ));
+            let at = start + label.name.at;
+            self.find(Finding::new(Rule::DuplicateLabel, at, message, "keep one of the two"));
+        }
+        if own.is_some() {
+            self.before.clear();
+            self.before.extend(labels.iter().filter(|label| Some(label.name.bytes) != own));
+            self.before_sums = set;
+            self.before_family = Some(family);
         }
         Some(set)
     }
@@ -619,7 +637,7 @@ impl<'t> Reader<'t> {
             word: None,
             kind_at: None,
             series: Vec::new(),
-            parts: Vec::new(),
+            parts: Parts::default(),
             sample_at: None,
             opaque: false,
         });
@@ -663,8 +681,7 @@ impl<'t> Reader<'t> {
                 self.duplicate(family, first, at);
             }
         } else {
-            let mut samples = std::mem::take(&mut family.parts);
-            let whole = parts::whole(text, family.name(), kind, &mut samples);
+            let whole = std::mem::take(&mut family.parts).whole(text, family.name(), kind);
             for finding in whole.findings {
                 if !(self.unread && finding.rule.needs_whole_text()) {
                     self.find(finding);
@@ -779,7 +796,17 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// Whether `labels` are those of `before`, in the same order, but for `own`.
+fn is_same_set(before: &[Label<'_>], labels: &[Label<'_>], own: Option<&[u8]>) -> bool {
+    let mut others = labels.iter().filter(|label| Some(label.name.bytes) != own);
+    let same = |one: &Label<'_>, two: &Label<'_>| {
+        one.name.bytes == two.name.bytes && one.value.bytes == two.value.bytes
+    };
+    before.iter().all(|one| others.next().is_some_and(|two| same(one, two))) && others.next().is_none()
+}
+
 /// What the labels of a sample come to.
+#[derive(Debug, Clone, Copy, Default)]
 struct LabelSums {
     /// Of those that are not empty.
     hash: u64,
@@ -787,6 +814,8 @@ struct LabelSums {
     raw: u64,
     /// The number of `le` or `quantile`; NaN where there is none.
     bound: f64,
+    /// Whether they differ from those of the sample before, apart from the bound.
+    is_new: bool,
 }
 
 /// The first label whose name stands before it already; `own` may.

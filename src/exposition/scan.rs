@@ -365,11 +365,13 @@ impl<'a> Cursor<'a, '_> {
         here
     }
 
+    #[inline]
     fn take_while(&mut self, keep: impl Fn(u8) -> bool) -> Token<'a> {
-        let Token { at, bytes } = self.rest();
-        let length = bytes.iter().position(|byte| !keep(*byte)).unwrap_or(bytes.len());
-        self.at += length;
-        Token { at, bytes: bytes.get(..length).unwrap_or_default() }
+        let at = self.at;
+        while self.line.get(self.at).is_some_and(|byte| keep(*byte)) {
+            self.at += 1;
+        }
+        Token { at, bytes: self.line.get(at..self.at).unwrap_or_default() }
     }
 
     /// Passes blanks, of which promdrop would have written `canonical`.
@@ -589,7 +591,8 @@ impl<'a> Cursor<'a, '_> {
         }
         let start = self.at;
         loop {
-            self.take_while(|byte| byte != b'"' && byte != b'\\');
+            let rest = self.line.get(self.at..).unwrap_or_default();
+            self.at += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
             match (self.peek(), self.line.get(self.at + 1)) {
                 (Some(b'"'), _) => break,
                 (Some(_), Some(b'\\' | b'"' | b'n')) => self.at += 2,
@@ -628,8 +631,21 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
+/// Which bytes a label name is made of.
+const LABEL_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        #[expect(clippy::indexing_slicing, reason = "at compile time")]
+        let here = &mut table[byte];
+        *here = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        byte += 1;
+    }
+    table
+};
+
 pub(super) fn is_label_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    LABEL_BYTES.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 #[cfg(test)]
