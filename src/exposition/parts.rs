@@ -89,15 +89,19 @@ impl Parts {
 
 /// The samples of `runs`, whose hashes are equal, by their labels to the byte.
 fn exact_groups(text: &[u8], kind: Kind, runs: &[(Run, &[Part])]) -> Vec<(Run, Vec<Part>)> {
-    let mut groups: Vec<(Option<LabelSet<'_>>, (Run, Vec<Part>))> = Vec::new();
+    let mut known: Vec<Option<LabelSet<'_>>> = Vec::new();
+    let mut groups: Vec<(Run, Vec<Part>)> = Vec::new();
     for (run, parts) in runs {
         let labels = parts.first().and_then(|part| labels_at(text, part.at, kind.bound(), true));
-        match groups.iter_mut().find(|(known, _)| *known == labels) {
-            Some((_, (_, group))) => group.extend_from_slice(parts),
-            None => groups.push((labels, (*run, parts.to_vec()))),
+        match known.iter().position(|other| *other == labels).and_then(|index| groups.get_mut(index)) {
+            Some((_, group)) => group.extend_from_slice(parts),
+            None => {
+                known.push(labels);
+                groups.push((*run, parts.to_vec()));
+            }
         }
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups
 }
 
 /// One histogram or summary.

@@ -273,6 +273,251 @@ fn every_case_of_the_corpus_is_judged_by_its_class() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
 }
 
+/// The rules that one file breaks for node_exporter, without advice, and those that `read` refuses it for.
+#[track_caller]
+fn broken(text: &str) -> Vec<(usize, &'static str)> {
+    let reading = inspect(text.as_bytes());
+    let harms = reading.findings.iter().filter(|finding| finding.harm.is_some());
+    let line = |at: usize| text[..at].matches('\n').count() + 1;
+    let found = harms.map(|finding| (line(finding.at), finding.rule.name())).collect::<Vec<_>>();
+    assert!(found.is_empty() || read(text.as_bytes()).is_err(), "{text}");
+    found
+}
+
+const HISTOGRAM: &str = "# TYPE c_h histogram\n\
+    c_h_bucket{le=\"1\"} 2\n\
+    c_h_bucket{le=\"+Inf\"} 3\n\
+    c_h_sum NaN\n\
+    c_h_count 3\n\
+    c_h_count{x=\"1\"} 0\n\
+    c_h_bucket{le=\"inf\",x=\"1\"} 0\n\
+    c_h_bucket{x=\"1\",le=\"-5\"} 0\n\
+    c_h_sum{x=\"1\"} -1\n";
+
+const SUMMARY: &str = "# TYPE c_s summary\n\
+    c_s{quantile=\"0\"} -2\n\
+    c_s{quantile=\"1\"} NaN\n\
+    c_s_sum 4.5\n\
+    c_s_count 9007199254740993\n";
+
+#[test]
+fn a_histogram_is_whole_and_agrees_with_itself() {
+    assert_eq!(broken(HISTOGRAM), []);
+    for (good, bad, expected) in [
+        ("c_h_sum NaN\n", "", vec![(2, "histogram")]),
+        ("c_h_count 3\n", "", vec![(2, "histogram")]),
+        ("le=\"1\"", "le=\"x\"", vec![(2, "bound")]),
+        ("le=\"1\"", "le=\"\"", vec![(2, "bound")]),
+        ("le=\"1\"", "le=\"NaN\"", vec![(2, "ignored-sample")]),
+        ("{le=\"1\"}", "", vec![(2, "ignored-sample")]),
+        ("c_h_bucket{le=\"1\"} 2", "c_h 2", vec![(2, "ignored-sample")]),
+        ("le=\"1\"", "le=\"1\",le=\"2\"", vec![(2, "repeated-bound")]),
+        ("le=\"1\"", "le=\"inf\"", vec![(3, "duplicate-series")]),
+        ("c_h_sum NaN\n", "c_h_sum 1\nc_h_sum 1\n", vec![(5, "duplicate-series")]),
+        ("c_h_sum NaN", "c_h_sum{le=\"1\"} 1", vec![(4, "misplaced-label")]),
+        ("c_h_count 3", "c_h_count 4", vec![(5, "histogram")]),
+        ("} 2\n", "} 4\n", vec![(3, "histogram")]),
+        // Numbers that are no counts.
+        ("} 2\n", "} 0.5\n", vec![(2, "histogram")]),
+        ("} 2\n", "} -1\n", vec![(2, "histogram")]),
+        ("} 2\n", "} NaN\n", vec![(2, "histogram")]),
+        ("c_h_count 3", "c_h_count 18446744073709551616", vec![(5, "histogram"), (5, "histogram")]),
+        // A _sum with other labels is another histogram's.
+        ("c_h_sum{x=\"1\"} -1", "c_h_sum{x=\"2\"} -1", vec![(6, "histogram"), (9, "histogram")]),
+        // An empty label is none for the registry, but another histogram for the parser.
+        (
+            "c_h_sum NaN",
+            "c_h_sum{x=\"\"} NaN",
+            vec![(2, "histogram"), (4, "histogram"), (4, "duplicate-series")],
+        ),
+    ] {
+        let text = HISTOGRAM.replacen(good, bad, 1);
+        let mut found = broken(&text);
+        let mut expected = expected;
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{text}");
+    }
+    // The bucket +Inf may be left to node_exporter, as long as the count is there, but not by promdrop.
+    let text = HISTOGRAM.replacen("c_h_bucket{le=\"+Inf\"} 3\n", "", 1);
+    assert_eq!(broken(&text), []);
+    assert_eq!(problems(&text), ["2:1: no bucket le=\"+Inf\" with the labels of this sample"]);
+    // Samples of one histogram need not stand together.
+    assert_eq!(
+        broken(
+            "# TYPE c_h histogram\n# TYPE c_g histogram\nc_h_sum{x=\"1\"} 1\nc_g_sum{x=\"2\"} 1\nc_h_sum{x=\"2\"} 1\n\
+             c_h_count{x=\"1\"} 1\nc_g_count{x=\"2\"} 1\nc_h_count{x=\"2\"} 1\n"
+        ),
+        []
+    );
+}
+
+#[test]
+fn a_summary_is_whole() {
+    assert_eq!(broken(SUMMARY), []);
+    for (good, bad, expected) in [
+        ("c_s_sum 4.5\n", "", vec![(2, "summary")]),
+        ("c_s_count 9007199254740993\n", "", vec![(2, "summary")]),
+        ("\"0\"", "\"p50\"", vec![(2, "bound")]),
+        ("\"0\"", "\"NaN\"", vec![(2, "ignored-sample")]),
+        ("{quantile=\"0\"}", "", vec![(2, "ignored-sample")]),
+        ("\"0\"", "\"1.1\"", vec![(2, "summary")]),
+        ("\"0\"", "\"-0.1\"", vec![(2, "summary")]),
+        ("\"0\"", "\"1.0\"", vec![(3, "duplicate-series")]),
+        ("9007199254740993", "0.5", vec![(5, "summary")]),
+        ("quantile=\"0\"", "quantile=\"0\",quantile=\"0.5\"", vec![(2, "repeated-bound")]),
+    ] {
+        let text = SUMMARY.replacen(good, bad, 1);
+        assert_eq!(broken(&text), expected, "{text}");
+    }
+    assert_eq!(
+        broken("# TYPE c_s summary\nc_s{quantile=\"0\"} 1\nc_s{quantile=\"-0\"} 1\nc_s_sum 1\nc_s_count 1\n"),
+        [(3, "duplicate-series")]
+    );
+}
+
+#[test]
+fn series_are_their_labels_without_the_empty_ones_in_any_order() {
+    for (one, two, same) in [
+        ("", "", true),
+        ("{}", "{x=\"\"}", true),
+        ("{x=\"1\"}", "{x=\"1\",y=\"\"}", true),
+        ("{x=\"1\",y=\"2\"}", "{y=\"2\",x=\"1\"}", true),
+        ("{x=\"1\",y=\"2\"}", "{x=\"2\",y=\"1\"}", false),
+        ("{x=\"1\"}", "{X=\"1\"}", false),
+        ("{x=\"a\\nb\"}", "{x=\"a\\\\nb\"}", false),
+        ("{xy=\"z\"}", "{x=\"yz\"}", false),
+        ("{le=\"1\"}", "{le=\"1.0\"}", false),
+    ] {
+        let found = broken(&format!("c_a{one} 1\nc_a{two} 2\n"));
+        assert_eq!(found.contains(&(2, "duplicate-series")), same, "{one} {two}");
+        let clash = judge(&[
+            ("a.prom", format!("c_a{one} 1\n").as_bytes()),
+            ("b.prom", format!("c_a{two} 2\n").as_bytes()),
+        ]);
+        assert_eq!(
+            clash.iter().any(|(_, finding)| finding.rule == Rule::SeriesConflict),
+            same,
+            "{one} {two}"
+        );
+    }
+}
+
+#[test]
+fn names_clash_with_parts_in_either_order() {
+    for (whole, clashing, free) in [
+        (HISTOGRAM, &["c_h_bucket", "c_h_sum", "c_h_count"][..], &["c_h_total", "c_h_"][..]),
+        (SUMMARY, &["c_s_sum", "c_s_count"], &["c_s_bucket", "c_s_total"]),
+    ] {
+        for name in clashing.iter().chain(free) {
+            let other = format!("# TYPE {name} gauge\n{name}{{z=\"1\"}} 1\n");
+            let clashes = clashing.contains(name);
+            // In one file: only declared before is it a family of its own.
+            let text = format!("{other}{whole}");
+            assert_eq!(broken(&text).contains(&(1, "suffix-clash")), clashes, "{text}");
+            for files in [[("a", &*other), ("b", whole)], [("a", whole), ("b", &*other)]] {
+                let found = judge(&files.map(|(name, text)| (name, text.as_bytes())));
+                let found =
+                    found.iter().any(|(file, finding)| *file == 1 && finding.rule == Rule::SuffixConflict);
+                assert_eq!(found, clashes, "{files:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn several_files_must_agree() {
+    let found = |files: &[&str]| -> Vec<String> {
+        let names = ["a.prom", "b.prom", "c.prom", "d.prom"];
+        let files: Vec<(&str, &[u8])> =
+            names.into_iter().zip(files.iter().map(|text| text.as_bytes())).collect();
+        judge(&files)
+            .into_iter()
+            .filter(|(_, finding)| finding.harm.is_some())
+            .map(|(file, finding)| format!("{} {}: {}", names[file], finding.rule.name(), finding.message))
+            .collect()
+    };
+    let x = "# HELP c_a x\nc_a{f=\"1\"} 1\n";
+    let y = "# HELP c_a y\nc_a{f=\"2\"} 1\n";
+    let none = "c_a{f=\"3\"} 1\n";
+    assert_eq!(found(&[x, y]), ["b.prom help-conflict: `c_a` has another HELP in a.prom"]);
+    assert_eq!(found(&[x, none]), ["b.prom help-conflict: `c_a` has no HELP here, but in a.prom"]);
+    assert_eq!(found(&[none, x]), ["b.prom help-conflict: `c_a` has HELP here, and none in a.prom"]);
+    assert_eq!(found(&[none, "# HELP c_a\nc_a{f=\"4\"} 1\n", "c_a 1\n"]), [""; 0]);
+    // Three files: each that differs from the first is told.
+    assert_eq!(found(&[x, y, none]).len(), 2);
+    assert_eq!(
+        found(&["# TYPE c_a gauge\nc_a 1\n", "c_a{f=\"1\"} 1\n"]),
+        ["b.prom type-conflict: `c_a` is of TYPE untyped here, and gauge in a.prom"]
+    );
+    assert_eq!(
+        found(&["c_b 1\n", "c_a{f=\"1\"} 1\n", "c_a{f=\"2\"} 1\nc_a{g=\"\",f=\"1\"} 1\n"]),
+        ["c.prom series-conflict: this series of `c_a` is also in b.prom"]
+    );
+    // A histogram is one series, whatever its buckets.
+    let part = |le: &str| {
+        format!(
+            "# TYPE c_h histogram\nc_h_bucket{{le=\"{le}\"}} 1\nc_h_bucket{{le=\"+Inf\"}} 1\nc_h_sum 1\nc_h_count 1\n"
+        )
+    };
+    assert_eq!(
+        found(&[&part("1"), &part("2")]),
+        ["b.prom series-conflict: this series of `c_h` is also in a.prom"]
+    );
+    // What every version rejects holds nothing; what only some reject does.
+    assert_eq!(found(&["c_a 1\n", "c_a 2 \n"]).len(), 1);
+    assert_eq!(
+        found(&["c_a 1\n", "{\"c_a\"} 1\n"]),
+        [
+            "b.prom quoted-name: a name in quotes",
+            "b.prom series-conflict: `c_a` has series here that may be those in a.prom"
+        ]
+    );
+    // Whatever the order they are given in.
+    let files = [("b.prom", &b"c_a 1\n"[..]), ("a.prom", b"c_a 2\n")];
+    let told: Vec<usize> =
+        judge(&files).iter().filter(|(_, f)| f.harm.is_some()).map(|(file, _)| *file).collect();
+    assert_eq!(told, [0]);
+}
+
+#[test]
+fn what_one_file_meets_is_what_all_files_hold() {
+    let new =
+        inspect(b"# TYPE c_h histogram\nc_h_bucket{le=\"+Inf\"} 1\nc_h_sum 1\nc_h_count 1\nc_b_sum 1\n")
+            .facts;
+    let others: Vec<Facts> =
+        ["c_h_count 1\n", "c_b_sum 1\n", "# TYPE c_b summary\nc_b_sum 1\nc_b_count 1\n", "c_c 1\n"]
+            .map(|text| inspect(text.as_bytes()).facts)
+            .into();
+    let others: Vec<&Facts> = others.iter().collect();
+    let found = clashes_with(&new, &others, &mut |_| None);
+    let found: Vec<_> = found.iter().map(|clash| (clash.rule, &*clash.family, clash.other)).collect();
+    assert_eq!(
+        found,
+        [
+            (Rule::SuffixConflict, "c_h", 1),
+            (Rule::SeriesConflict, "c_b_sum", 2),
+            (Rule::SuffixConflict, "c_b_sum", 3)
+        ]
+    );
+}
+
+#[test]
+fn gauge_histograms_are_deadly_only_with_samples() {
+    assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a 1\n"), [(1, "gauge-histogram")]);
+    assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a_bucket 1\n"), [(1, "gauge-histogram")]);
+    assert_eq!(broken("# TYPE c_a gauge_histogram\nc_b 1\n"), []);
+}
+
+#[test]
+fn what_every_version_rejects_does_nothing_else() {
+    let class = |text: &str| inspect(text.as_bytes()).facts.worst;
+    assert_eq!(class("c_a 1\n"), None);
+    assert_eq!(class("c_a{__x=\"1\"} 1\n"), Some(Harm::Poison));
+    assert_eq!(class("c_a{__x=\"1\"} 1\nc_b one\n"), Some(Harm::Reject));
+    assert_eq!(class("# HELP c_a \\\"\nc_a 1\nc_a 1\n"), Some(Harm::Distort));
+}
+
 static CASES: LazyLock<Vec<corpus::Case>> = LazyLock::new(corpus::single_files);
 
 /// Bytes made of what the format is made of, so that they get past the first byte.
