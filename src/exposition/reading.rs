@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use super::family::{Family, Kind, Sample};
 use super::parts::{Part, PartKind};
-use super::reserved;
+use super::reserved::{self, Reserved, Tier};
 use super::rules::{Finding, Harm, Rule, Versions};
 use super::scan::{Flaw, Label, Line, Scanner, Token, Word, is_blank, is_label_byte, number};
 use super::series::{self, SeriesRef, label_hash};
@@ -720,12 +720,11 @@ impl<'t> Reader<'t> {
 
     fn reserved_name(&mut self, family: &Entry<'t>, kind: Kind) {
         let name = family.name();
-        let Some(message) = reserved::owner(name, kind) else { return };
-        // These live in a registry of their own, which goes before the textfiles'.
-        let own_only = ["go_", "process_", "promhttp_"].iter().any(|prefix| name.starts_with(prefix));
-        let harm = Some(if own_only { Harm::Distort } else { Harm::Poison });
+        // Whether an optional collector's family is served can't be seen from here.
+        let reserved = reserved::owner(name, kind).filter(|reserved| reserved.tier == Tier::Default);
+        let Some(Reserved { harm, message, .. }) = reserved else { return };
         let finding = Finding::new(Rule::ReservedName, family.first, message, "choose another name");
-        self.find(Finding { harm, ..finding });
+        self.find(Finding { harm: Some(harm), ..finding });
     }
 
     fn suffix_clashes(&mut self, families: &[Entry<'t>]) {

@@ -273,6 +273,16 @@ fn every_case_of_the_corpus_is_judged_by_its_class() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
 }
 
+#[test]
+fn an_optional_collectors_name_is_free_as_far_as_the_text_tells() {
+    let rules = |name: &str| -> Vec<Rule> {
+        let text = format!("# HELP {name} Some.\n# TYPE {name} gauge\n{name} 1\n");
+        inspect(text.as_bytes()).findings.into_iter().map(|finding| finding.rule).collect()
+    };
+    assert_eq!(rules("node_tcp_connection_states"), []);
+    assert_eq!(rules("node_sockstat_TCP_inuse"), [Rule::ReservedName]);
+}
+
 static CASES: LazyLock<Vec<corpus::Case>> = LazyLock::new(corpus::single_files);
 
 /// Bytes made of what the format is made of, so that they get past the first byte.
