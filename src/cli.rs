@@ -25,7 +25,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The two directories; each also an environment variable.
+/// The two directories and node_exporter; each also an environment variable.
 #[derive(Debug, Args)]
 pub struct Places {
     /// Where the .prom files go: node_exporter's --collector.textfile.directory
@@ -46,6 +46,15 @@ pub struct Places {
         default_value = "/etc/promdrop/collectors.d"
     )]
     pub collectors_dir: PathBuf,
+    /// Where node_exporter serves its metrics; asked only where a name may be its optional collectors'
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PROMDROP_NODE_EXPORTER",
+        default_value = "http://127.0.0.1:9100/metrics"
+    )]
+    pub node_exporter: String,
 }
 
 /// The subcommands.

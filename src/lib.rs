@@ -11,6 +11,7 @@
 //!
 //! - [`diagnostic`]: a problem at a spot of a text, and how it is shown.
 //! - [`exposition`]: families, text to families, families to text, the rules. Pure.
+//! - [`exporter`]: a live node_exporter, asked what it serves.
 //! - [`textfile`]: the directory: headers, locks, atomic publishing. The one door.
 //! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
 //! - [`schedule`]: slots and what is due. Pure.
@@ -22,6 +23,7 @@ pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod diagnostic;
+pub mod exporter;
 pub mod exposition;
 pub mod schedule;
 pub mod textfile;

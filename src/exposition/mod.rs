@@ -11,7 +11,7 @@ mod parts;
 mod quoted;
 mod reading;
 mod render;
-mod reserved;
+pub mod reserved;
 pub mod rules;
 mod scan;
 mod series;

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use super::family::{Family, Kind, Sample};
 use super::parts::{Part, PartKind, Parts, Run};
-use super::reserved;
+use super::reserved::{self, Reserved, Tier};
 use super::rules::{Finding, Harm, Rule, Versions};
 use super::scan::{Flaw, Label, Line, Scanner, Token, Word, is_blank, is_label_byte, number};
 use super::series::{self, SeriesRef, label_hash};
@@ -736,13 +736,19 @@ impl<'t> Reader<'t> {
     }
 
     fn reserved_name(&mut self, family: &Entry<'t>, kind: Kind) {
-        let name = family.name();
-        let Some(message) = reserved::owner(name, kind) else { return };
-        // These live in a registry of their own, which goes before the textfiles'.
-        let own_only = ["go_", "process_", "promhttp_"].iter().any(|prefix| name.starts_with(prefix));
-        let harm = Some(if own_only { Harm::Distort } else { Harm::Poison });
-        let finding = Finding::new(Rule::ReservedName, family.first, message, "choose another name");
-        self.find(Finding { harm, ..finding });
+        let Some(Reserved { tier, harm, message, .. }) = reserved::owner(family.name(), kind) else { return };
+        match tier {
+            Tier::Default => {
+                let finding = Finding::new(Rule::ReservedName, family.first, message, "choose another name");
+                self.find(Finding { harm: Some(harm), ..finding });
+            }
+            // Only a live node_exporter can tell whether the collector runs.
+            Tier::Optional { collector } => {
+                let cure =
+                    format!("choose another name, or never switch on node_exporter's collector {collector}");
+                self.advise(Rule::OptionalName, family.first, message, &cure);
+            }
+        }
     }
 
     fn suffix_clashes(&mut self, families: &[Entry<'t>]) {

@@ -162,6 +162,9 @@ rules! {
     /// The name is not one that node_exporter or Prometheus uses itself.
     ReservedName "reserved-name" POISON, NONE,
         "series of node_exporter's own are lost or replaced, at some scrapes or at all, and the error flag may lie";
+    /// The name is not that of a collector of node_exporter's that is off by default.
+    OptionalName "optional-name" ADVICE, NONE,
+        "every version serves it; once the collector is switched on, one of the two is lost";
     /// No family is called like a part (`x_count`, `x_sum`, `x_bucket`) of a histogram or summary `x`.
     SuffixClash "suffix-clash" DISTORT, NONE, "every version loses one of the two families, not always the same";
     /// No series stands twice: labels with empty values are no labels, `le` and `quantile` are numbers.

@@ -518,6 +518,17 @@ fn what_every_version_rejects_does_nothing_else() {
     assert_eq!(class("# HELP c_a \\\"\nc_a 1\nc_a 1\n"), Some(Harm::Distort));
 }
 
+#[test]
+fn an_optional_collectors_name_is_free_as_far_as_the_text_tells() {
+    let rules = |name: &str| -> Vec<Rule> {
+        let text = format!("# HELP {name} Some.\n# TYPE {name} gauge\n{name} 1\n");
+        inspect(text.as_bytes()).findings.into_iter().map(|finding| finding.rule).collect()
+    };
+    assert_eq!(rules("node_tcp_connection_states"), [Rule::OptionalName]);
+    assert!(read(b"node_tcp_connection_states 1\n").is_ok());
+    assert_eq!(rules("node_sockstat_TCP_inuse"), [Rule::ReservedName]);
+}
+
 static CASES: LazyLock<Vec<corpus::Case>> = LazyLock::new(corpus::single_files);
 
 /// Bytes made of what the format is made of, so that they get past the first byte.

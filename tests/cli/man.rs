@@ -102,8 +102,18 @@ fn the_page_has_the_options_and_commands_of_the_program() {
         .filter_map(|line| line.strip_prefix(".It Cm ")?.split(' ').next().map(str::to_owned))
         .collect();
     assert_eq!(commands, words);
-    for place in ["/var/lib/prometheus/node-exporter", "/etc/promdrop/collectors.d"] {
-        assert!(plain.contains(&format!("Default:\n.Pa {place} .")), "{place}");
+    for argument in command.get_arguments() {
+        for default in argument.get_default_values() {
+            let default = default.to_str().unwrap();
+            let said = ["Pa", "Li"].map(|word| plain.contains(&format!("Default:\n.{word} {default} .")));
+            assert!(said.contains(&true), "{default}");
+        }
+        if let Some(variable) = argument.get_env().and_then(|name| name.to_str()) {
+            assert!(
+                plain.lines().any(|line| line.starts_with(".It Ev ") && line.contains(variable)),
+                "{variable}"
+            );
+        }
     }
 }
 

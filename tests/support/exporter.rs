@@ -29,7 +29,8 @@ impl Exporter {
         Self::start_with(version, textfile_dir, &["--collector.disable-defaults", "--collector.textfile"])
     }
 
-    fn start_with(version: &str, textfile_dir: &Path, arguments: &[&str]) -> Self {
+    /// As [`start`](Self::start), with more `arguments`.
+    pub fn start_with(version: &str, textfile_dir: &Path, arguments: &[&str]) -> Self {
         let (release, _) = VERSIONS.iter().find(|(_, known)| *known == version).expect("a known version");
         let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         arguments.push(format!("--collector.textfile.directory={}", textfile_dir.display()));

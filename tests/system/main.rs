@@ -15,6 +15,7 @@ mod help;
 mod kill;
 mod netstat;
 mod ping;
+mod reserved;
 mod scripts;
 mod textfile;
 mod trust;

@@ -1,0 +1,88 @@
+//! Whose name is whose, asked of real node_exporters.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use promdrop::exporter::{PATIENCE, live_families, taken};
+use promdrop::exposition::Kind;
+use promdrop::exposition::reserved::{Tier, owner};
+
+use crate::support::exporter::Exporter;
+
+/// Optional collectors that every Linux has something for, and a family of each.
+const OPTIONAL: [(&str, &str); 5] = [
+    ("buddyinfo", "node_buddyinfo_blocks"),
+    ("interrupts", "node_interrupts_total"),
+    ("processes", "node_processes_pids"),
+    ("tcpstat", "node_tcp_connection_states"),
+    ("zoneinfo", "node_zoneinfo_managed_pages"),
+];
+
+fn live(exporter: &Exporter) -> HashSet<String> {
+    live_families(&format!("http://127.0.0.1:{}/metrics", exporter.port()), PATIENCE).unwrap()
+}
+
+#[test]
+fn node_exporter_1_5_0_serves_nothing_that_is_free_unless_told_to() {
+    serves_nothing_that_is_free("1.5.0");
+}
+
+#[test]
+fn node_exporter_1_9_0_serves_nothing_that_is_free_unless_told_to() {
+    serves_nothing_that_is_free("1.9.0");
+}
+
+fn serves_nothing_that_is_free(version: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("x.prom"), "# HELP x_y Ours.\n# TYPE x_y gauge\nx_y 1\n").unwrap();
+    let families = live(&Exporter::start(version, directory.path()));
+    assert!(families.len() > 100, "{families:?}");
+    let is_default =
+        |name: &str| owner(name, Kind::Untyped).is_some_and(|reserved| reserved.tier == Tier::Default);
+    let others: Vec<&String> = families.iter().filter(|name| !is_default(name)).collect();
+    assert_eq!(others, ["x_y"]);
+}
+
+#[test]
+fn node_exporter_1_5_0_serves_an_optional_collectors_names_where_it_runs() {
+    serves_an_optional_collectors_names("1.5.0");
+}
+
+#[test]
+fn node_exporter_1_9_0_serves_an_optional_collectors_names_where_it_runs() {
+    serves_an_optional_collectors_names("1.9.0");
+}
+
+fn serves_an_optional_collectors_names(version: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = |_: &str| false;
+    let without = live(&Exporter::start(version, directory.path()));
+    for (collector, family) in OPTIONAL {
+        assert!(!taken(family, &without, nowhere), "{version} runs {collector} by default");
+        let with = live(&with_only(version, collector, directory.path()));
+        assert!(taken(family, &with, nowhere), "{collector}: {with:?}");
+        // No other collector is running: what isn't every node_exporter's is this one's.
+        let tiers: BTreeSet<Tier> =
+            with.iter().map(|name| owner(name, Kind::Untyped).expect(name).tier).collect();
+        assert_eq!(tiers, BTreeSet::from([Tier::Default, Tier::Optional { collector }]), "{with:?}");
+    }
+}
+
+fn with_only(version: &str, collector: &str, directory: &Path) -> Exporter {
+    let collector = format!("--collector.{collector}");
+    Exporter::start_with(version, directory, &["--collector.disable-defaults", &collector])
+}
+
+/// A file's family comes back from node_exporter like one of its own.
+#[test]
+fn a_name_that_a_file_of_the_directory_holds_is_free() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "# HELP node_tcp_connection_states A script's.\n# TYPE node_tcp_connection_states gauge\n\
+                node_tcp_connection_states{state=\"x\"} 1\n";
+    std::fs::write(directory.path().join("x.prom"), text).unwrap();
+    let families = live(&Exporter::start("1.9.0", directory.path()));
+    assert!(families.contains("node_tcp_connection_states"));
+    let in_directory = |name: &str| name == "node_tcp_connection_states";
+    assert!(!taken("node_tcp_connection_states", &families, in_directory));
+    assert!(taken("node_load1", &families, in_directory));
+}
