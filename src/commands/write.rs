@@ -5,7 +5,6 @@ use std::io::{self, Read as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use humantime::format_duration;
 use nix::errno::Errno;
 
 use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused};
@@ -185,7 +184,7 @@ fn max_age(text: &str) -> Result<Duration, Wrong> {
         return Ok(age);
     };
     Err(Wrong::new(
-        format!("an age of {} is too {fault}", format_duration(age)),
+        format!("an age of {text} is too {fault}"),
         "an age is 1s to 35days; `m` is a minute, `M` a month",
     ))
 }
