@@ -77,6 +77,11 @@ pub enum Command {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    /// Check exposition text from stdin and publish it as NAME.prom
+    ///
+    /// What would harm a scrape is refused with its line, and the file that was there before stands.
+    #[command(after_help = "Example:\n  backup-facts | promdrop write backup --max-age 25h")]
+    Write(Write),
     /// Check collector definitions without running anything
     ///
     /// Prints every problem of every file as path:line:col with the source line and the cure.
@@ -91,4 +96,24 @@ pub enum Command {
         #[arg(long, value_name = "STEM")]
         name: Option<String>,
     },
+}
+
+/// What `promdrop write` is told.
+#[derive(Debug, Args)]
+pub struct Write {
+    /// The file's name, without `.prom`
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A label for every sample; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub labels: Vec<String>,
+    /// Remove the file when it has got so old [default: never]
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
+    /// Publish input without samples too, in the place of what was there
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Take over a file of this name that another program wrote
+    #[arg(long)]
+    pub adopt: bool,
 }

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! collectors.d/*.yaml -> config -> schedule -> collect -> exposition -> textfile -> node_exporter
+//! stdin of `promdrop write` -------------------------------^
 //! ```
 //!
 //! Who may use whom, from the bottom up; nothing uses what stands below it in this list:

@@ -10,12 +10,9 @@ use super::stop::Stop;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{self, Family};
+use crate::exposition::{self, Family, OWN_PREFIX, add_labels};
 use crate::schedule;
 use crate::textfile::{self, Class, Directory};
-
-/// Every name that begins so is promdrop's own: no collector may use it.
-const OWN_PREFIX: &str = "promdrop_";
 
 /// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
 const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
@@ -241,7 +238,7 @@ fn compose(
         file: textfile::collector_file(stem.as_str()),
         slot: Some(ran.slot),
         last_success,
-        max_age: header.max_age,
+        max_age: Some(header.max_age),
         failure: ran.result.as_ref().err().map(said),
         state,
     };
@@ -282,7 +279,7 @@ impl Before {
         Ok(Self {
             slot: header.slot,
             last_success: header.last_success,
-            max_age: Some(header.max_age),
+            max_age: header.max_age,
             failure: header.failure,
             runs: header.state.part("runs"),
             module_state: header.state.part("module"),
@@ -376,19 +373,10 @@ pub fn rehearse(
 
 /// Puts the definition's labels on every sample.
 fn label(found: &mut Collection, header: &Header) -> Result<(), Failure> {
-    if header.labels.is_empty() {
-        return Ok(());
-    }
-    for sample in found.families.iter_mut().flat_map(|family| &mut family.samples) {
-        for (name, value) in &header.labels {
-            if sample.labels.iter().any(|(taken, _)| taken == name) {
-                let message = format!("the definition's label `{name}` is already on a sample of the output");
-                return Err(Failure::new(Outcome::Invalid, message));
-            }
-            sample.labels.push((name.clone(), value.clone()));
-        }
-    }
-    Ok(())
+    add_labels(&mut found.families, &header.labels).map_err(|name| {
+        let message = format!("the definition's label `{name}` is already on a sample of the output");
+        Failure::new(Outcome::Invalid, message)
+    })
 }
 
 /// What the directory refused, as a failure: the message is one line of promdrop's own words, the detail all of it.

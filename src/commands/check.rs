@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::{FAILED, GOOD, USAGE, complain};
+use super::{FAILED, GOOD, USAGE, complain, misused};
 use crate::collect::read_module;
 use crate::config::fields::Stem;
 use crate::config::load::{load_directory, load_file, stem_of};
@@ -92,6 +92,6 @@ fn check_file(path: &Path, stem: Option<Stem>) -> Verdict {
 }
 
 fn usage(what: &str, wrong: &Wrong) -> Verdict {
-    complain(show(what, "", &Problem::whole(&wrong.message, &wrong.cure)));
+    misused(what, wrong);
     Verdict::Unreadable
 }

@@ -3,16 +3,20 @@
 pub mod check;
 pub mod run;
 pub mod test;
+pub mod write;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use crate::cli::{Cli, Command};
 use crate::collect::Collector;
 use crate::collect::runner::Report;
 use crate::config::load::Loaded;
-use crate::diagnostic::printable;
+use crate::config::yaml::Wrong;
+use crate::diagnostic::{self, Problem, printable};
+use crate::textfile::{self, Directory};
 
 /// Everything went well.
 const GOOD: u8 = 0;
@@ -27,6 +31,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
     match &cli.command {
         Command::Run { names } => run::run(places, names),
         Command::Test { name } => test::run(places, name),
+        Command::Write(arguments) => write::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
     }
 }
@@ -37,6 +42,17 @@ fn exit_code(outcome: Result<u8, String>) -> ExitCode {
         complain(format_args!("promdrop: {message}"));
         USAGE
     }))
+}
+
+/// Once a run: what was published is made to last, and what a killed promdrop left half written is removed.
+fn finish(directory: &Directory) -> Result<(), textfile::Error> {
+    directory.sync()?;
+    directory.sweep_temporaries(SystemTime::now()).map(drop)
+}
+
+/// What is wrong with the argument `what`.
+fn misused(what: &str, wrong: &Wrong) {
+    complain(diagnostic::show(what, "", &Problem::whole(&wrong.message, &wrong.cure)));
 }
 
 /// A line to stderr. That nobody reads it is no reason to fail.

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::{FAILED, GOOD, complain, describe, exit_code, no_collector};
+use super::{FAILED, GOOD, complain, describe, exit_code, finish, no_collector};
 use crate::cli::Places;
 use crate::collect::health::seconds;
 use crate::collect::runner::{Report, Runner, now};
@@ -72,6 +72,11 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
 
     let mut status = GOOD;
     let mut ran = false;
+    // First, so that nothing which is no longer true stands in the way of what is.
+    if let Err(error) = directory.sweep_aged(began, None) {
+        complain(format_args!("promdrop: {error}"));
+        status = FAILED;
+    }
     for failed in &loaded.failed {
         if failed.stem.as_ref().is_none_or(|stem| wanted(stem.as_str())) {
             status = FAILED;
@@ -222,12 +227,6 @@ fn run_all<'a>(
     });
 }
 
-/// Once a run: what was published is made to last, and what a killed promdrop left half written is removed.
-fn finish(directory: &Directory) -> Result<(), textfile::Error> {
-    directory.sync()?;
-    directory.sweep_temporaries(SystemTime::now()).map(drop)
-}
-
 /// What there is to say of a run as a whole.
 struct Facts<'a> {
     began: u64,
@@ -243,7 +242,7 @@ impl Facts<'_> {
             file: textfile::RUN_FILE.to_owned(),
             slot: None,
             last_success: Some(self.began),
-            max_age: MAX_AGE,
+            max_age: Some(MAX_AGE),
             failure: None,
             state: State::default(),
         };

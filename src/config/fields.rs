@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::OnFailure;
 use super::yaml::{Field, Node, Problems, Value, Wrong, check_keys, nearest, quote, read_text};
-use crate::exposition::family::Labels;
+use crate::exposition::{Labels, OWN_PREFIX};
 
 /// A collector's name: the stem of its file, and of the `.prom` file it writes. `[a-z0-9][a-z0-9_-]*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ impl Stem {
         // A file name is at most 255 bytes long; this leaves room for what promdrop adds to it.
         if !first || !rest || text.len() > 128 {
             return Err(Wrong::new(
-                format!("{} is not a collector's name", quote(text)),
+                format!("{} can't be the name of a collector or a .prom file", quote(text)),
                 "use lower-case letters, digits, `-` and `_`, a letter or digit first, at most 128 of them",
             ));
         }
@@ -42,22 +42,26 @@ impl fmt::Display for Stem {
     }
 }
 
+const DURATION_CURE: &str = "write a number with its unit, such as 500ms, 15s, 1m or `1h 30m`";
+
+/// A duration as people write it.
+pub fn parse_duration(text: &str) -> Result<Duration, Wrong> {
+    humantime::parse_duration(text)
+        .map_err(|_| Wrong::new(format!("{} is not a duration", quote(text)), DURATION_CURE))
+}
+
 impl Field for Duration {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        const CURE: &str = "write a number with its unit, such as 500ms, 15s, 1m or `1h 30m`";
         let message = match &node.value {
             Value::Text(_) => String::new(),
             Value::Integer(_) | Value::Float(_) => "a duration needs a unit".to_owned(),
             other => format!("this is {}, where a duration is expected", other.kind()),
         };
         if !message.is_empty() {
-            problems.report(node, Wrong::new(message, CURE));
+            problems.report(node, Wrong::new(message, DURATION_CURE));
             return None;
         }
-        read_text(node, problems, |text| {
-            humantime::parse_duration(text)
-                .map_err(|_| Wrong::new(format!("{} is not a duration", quote(text)), CURE))
-        })
+        read_text(node, problems, parse_duration)
     }
 }
 
@@ -106,7 +110,7 @@ pub fn read_metric_name(node: &Node, problems: &Problems) -> Option<String> {
                 "use letters, digits, `_` and `:`, no digit first",
             ));
         }
-        if text.starts_with("promdrop_") {
+        if text.starts_with(OWN_PREFIX) {
             return Err(Wrong::new(
                 format!("{} begins with `promdrop_`, which is for promdrop's own metrics", quote(text)),
                 "choose another name",
@@ -141,6 +145,14 @@ pub fn read_labels(node: &Node, problems: &Problems) -> Option<Labels> {
         })
         .collect();
     read.into_iter().collect()
+}
+
+/// A label as it stands in an argument: `NAME=VALUE`.
+pub fn parse_label(text: &str) -> Result<(String, String), Wrong> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(Wrong::new(format!("{} is not a label", quote(text)), "write NAME=VALUE"));
+    };
+    Ok((label_name(name)?, label_value(value)?))
 }
 
 fn label_name(text: &str) -> Result<String, Wrong> {

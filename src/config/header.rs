@@ -20,7 +20,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Shorter, a busy host fails it for nothing.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// The default for the longest interval.
-const LONGEST_MAX_AGE: Duration = Duration::from_secs(5 * 7 * 24 * 60 * 60);
+pub const LONGEST_MAX_AGE: Duration = Duration::from_secs(5 * 7 * 24 * 60 * 60);
 
 /// Reads the header keys of a collector file.
 ///

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// Every name that begins so is promdrop's own: nothing that is collected or written may use it.
+pub const OWN_PREFIX: &str = "promdrop_";
+
 /// The TYPE of a family, as the text format 0.0.4 knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -112,4 +115,20 @@ impl Family {
     pub fn push(&mut self, labels: Labels, value: f64) {
         self.samples.push(Sample { name: self.name.clone(), labels, value });
     }
+}
+
+/// Puts `labels` on every sample.
+///
+/// # Errors
+/// The name of one that is on a sample already. What the families hold then is of no use.
+pub fn add_labels<'a>(families: &mut [Family], labels: &'a Labels) -> Result<(), &'a str> {
+    for sample in families.iter_mut().flat_map(|family| &mut family.samples) {
+        for (name, value) in labels {
+            if sample.labels.iter().any(|(taken, _)| taken == name) {
+                return Err(name);
+            }
+            sample.labels.push((name.clone(), value.clone()));
+        }
+    }
+    Ok(())
 }

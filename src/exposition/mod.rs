@@ -7,10 +7,12 @@
 //! trusts the renderer. [`clashes`] compares what several files hold.
 
 pub mod family;
+mod given;
 mod parts;
 mod quoted;
 mod reading;
 mod render;
+mod repair;
 pub mod reserved;
 pub mod rules;
 mod scan;
@@ -19,9 +21,11 @@ mod style;
 mod text;
 mod union;
 
-pub use family::{Descriptor, Family, Kind, Labels, Sample};
+pub use family::{Descriptor, Family, Kind, Labels, OWN_PREFIX, Sample, add_labels};
+pub use given::misfits;
 pub use reading::{Reading, inspect, prove, read};
 pub use render::render;
+pub use repair::{Repair, Repaired, repair};
 pub use rules::{Finding, Harm, Rule, Versions};
 pub use text::Position;
 pub use union::{Clash, Facts, FamilyFacts, Texts, clashes, clashes_with, judge};

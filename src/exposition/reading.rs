@@ -17,7 +17,7 @@ use super::{Facts, FamilyFacts, style};
 use crate::diagnostic::Problem;
 
 /// More problems than this help nobody, and hostile text could ask for memory with them.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// What one file's text holds, and what is wrong with it.
 #[derive(Debug)]

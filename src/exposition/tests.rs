@@ -597,6 +597,49 @@ proptest! {
     }
 
     #[test]
+    fn a_repair_is_made_in_one_go_and_changes_no_meaning(bytes in any_bytes()) {
+        let (repaired, repairs) = repair(&bytes);
+        prop_assert_eq!(repairs.is_empty(), *repaired == *bytes);
+        let (again, more) = repair(&repaired);
+        prop_assert_eq!((&again, more), (&repaired, Vec::new()));
+        match (read(&bytes), read(&repaired)) {
+            (Ok(before), after) => prop_assert_eq!(format!("{:?}", Ok::<_, ()>(before)), format!("{after:?}")),
+            (Err(problems), Ok(_)) => {
+                for Problem { message, .. } in problems {
+                    let known = [
+                        "the line ends in CR LF",
+                        "blanks after the value",
+                        "something after the kind",
+                        "blanks at an end of HELP",
+                        "the last line has no end: was the output cut?",
+                    ];
+                    prop_assert!(known.contains(&message.as_str()), "{}", message);
+                }
+            }
+            (Err(_), Err(_)) => {}
+        }
+    }
+
+    #[test]
+    fn what_spoils_the_ends_of_lines_is_put_right(
+        families in families::any_families(),
+        ends in prop::collection::vec(prop::sample::select(vec!["", "\r", " ", "\t \r"]), 1..9),
+        is_cut: bool,
+    ) {
+        let plain = rendered(&families);
+        let ends = ends.iter().cycle();
+        let mut spoilt: String =
+            plain.split_terminator('\n').zip(ends).map(|(line, end)| format!("{line}{end}\n")).collect();
+        if is_cut {
+            spoilt.truncate(spoilt.len() - 1);
+        }
+        let (repaired, repairs) = repair(spoilt.as_bytes());
+        prop_assert_eq!(String::from_utf8_lossy(&repaired), plain.as_str());
+        prop_assert_eq!(repairs.is_empty(), spoilt == plain);
+        prop_assert_eq!(repairs.iter().any(|repair| repair.what == Repaired::FinalNewline), is_cut);
+    }
+
+    #[test]
     fn no_change_of_a_known_text_is_too_bad_to_judge(
         case in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0..3, any::<u8>()), 1..4),

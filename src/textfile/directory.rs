@@ -24,8 +24,20 @@ pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
     stat: FileStat,
+    foreign: Foreign,
     /// Files of promdrop's that were looked into, and their kind: they are read again only once they changed.
     known: Mutex<HashMap<String, (Stamp, Option<Kind>)>>,
+}
+
+/// What becomes of a regular file without promdrop's header where promdrop is to publish one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// It is somebody else's: nothing is published.
+    Refused,
+    /// The same, and the cure is `--adopt`.
+    Adoptable,
+    /// It is taken over.
+    Adopted,
 }
 
 /// What promdrop published before.
@@ -43,6 +55,8 @@ struct Found {
     header: Option<Header>,
     text: Vec<u8>,
 }
+
+const COPY: &str = "it is a copy of a file of promdrop's with another name";
 
 /// What tells whether a file is still the one that was looked into: device, inode, size, times of content and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +100,13 @@ impl Directory {
             let cure = format!("chmod o-w {}", path.display());
             return Err(Error::new(Class::Refused, path, message, cure));
         }
-        Ok(Self { fd, path: path.to_owned(), stat, known: Mutex::default() })
+        Ok(Self { fd, path: path.to_owned(), stat, foreign: Foreign::Refused, known: Mutex::default() })
+    }
+
+    /// The same, with another way to meet files that are somebody else's.
+    #[must_use]
+    pub fn with_foreign(self, foreign: Foreign) -> Self {
+        Self { foreign, ..self }
     }
 
     /// The path it was opened by.
@@ -164,7 +184,12 @@ impl Directory {
         self.check_regular(file, &stat)?;
         let foreign = |why: &str| {
             let message = format!("this file is somebody else's: {why}");
-            let cure = "choose another name, or remove the file if it is stale";
+            let cure = match self.foreign {
+                Foreign::Adoptable if why != COPY => {
+                    "take it over with --adopt if nothing else writes it any more, or choose another name"
+                }
+                _ => "choose another name, or remove the file if it is stale",
+            };
             Err(Error::new(Class::Refused, &path, message, cure))
         };
         let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
@@ -173,13 +198,17 @@ impl Directory {
             .take(MAX_FILE as u64 + 1)
             .read_to_end(&mut text)
             .map_err(|e| Error::io(&path, "read it", e))?;
+        let claim = Header::parse(&text, file);
+        if claim == Claim::Foreign && self.foreign == Foreign::Adopted {
+            return Ok(None);
+        }
         if text.len() > MAX_FILE {
             return foreign("it is larger than any of promdrop's");
         }
-        let header = match Header::parse(&text, file) {
+        let header = match claim {
             Claim::Ours(header) => Some(*header),
             Claim::Doubtful => None,
-            Claim::Copy => return foreign("it is a copy of a file of promdrop's with another name"),
+            Claim::Copy => return foreign(COPY),
             Claim::Foreign => return foreign("it does not begin with promdrop's header"),
         };
         self.known().insert(file.to_owned(), (Stamp::of(&stat), header.as_ref().map(|header| header.kind)));

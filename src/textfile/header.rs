@@ -58,8 +58,8 @@ pub struct Header {
     pub slot: Option<u64>,
     /// When its collector last succeeded, in ms since the epoch; `None`: never.
     pub last_success: Option<u64>,
-    /// How old its numbers may get. Whole milliseconds are kept.
-    pub max_age: Duration,
+    /// How old its numbers may get; `None`: as old as they like. Whole milliseconds are kept.
+    pub max_age: Option<Duration>,
     /// promdrop's own words on the last failure, never bytes of a command's output: anyone can read the file. What is
     /// longer than 200 bytes, escaped, is cut.
     pub failure: Option<String>,
@@ -97,7 +97,9 @@ impl Header {
         if let Some(time) = self.last_success {
             line("last-success-ms", &time.to_string());
         }
-        line("max-age-ms", &milliseconds(self.max_age).to_string());
+        if let Some(age) = self.max_age {
+            line("max-age-ms", &milliseconds(age).to_string());
+        }
         if let Some(failure) = &self.failure {
             line("failure", &escape(failure, MAX_FAILURE));
         }
@@ -146,7 +148,7 @@ impl Header {
             file: file?,
             slot,
             last_success,
-            max_age: max_age?,
+            max_age,
             failure,
             state: state.unwrap_or_default(),
         })
@@ -255,7 +257,7 @@ mod tests {
             file: "ping.prom".into(),
             slot: Some(1_754_900_000_000),
             last_success: Some(1_754_900_000_250),
-            max_age: Duration::from_secs(300),
+            max_age: Some(Duration::from_secs(300)),
             failure: Some("timeout: raise it".into()),
             state,
         }
@@ -300,7 +302,6 @@ mod tests {
             ("# promdrop-kind: collector\n", ""),
             ("# promdrop-source: /etc/promdrop/collectors.d\n", ""),
             ("# promdrop-file: ping.prom\n", ""),
-            ("# promdrop-max-age-ms: 300000\n", ""),
             ("slot-ms: 1754900000000", "slot-ms: 1754900000000\n# promdrop-slot-ms: 1754900000000"),
             ("slot-ms: 1754900000000", "slot-ms: +1"),
             ("slot-ms: 1754900000000", "slot-ms: "),
@@ -309,6 +310,7 @@ mod tests {
             ("slot-ms: 1754900000000", "slot-ms: 18446744073709551616"),
             ("slot-ms: ", "slot-ms:"),
             ("max-age-ms: 300000", "max-age-ms: 5m"),
+            ("max-age-ms: 300000", "max-age-ms: "),
             ("slot-ms", "slots"),
             ("timeout", "time\\out"),
             ("timeout", "\\u{d800}"),
@@ -366,14 +368,15 @@ mod tests {
         let failure = proptest::option::of("\\PC{0,40}|[\\x00-\\x1f\\\\]{0,20}");
         let kind = proptest::sample::select(Kind::ALL.to_vec());
         let (slot, last_success) = (any::<Option<u64>>(), any::<Option<u64>>());
-        (kind, any::<String>(), any::<String>(), slot, last_success, any::<u64>(), failure, state).prop_map(
+        let max_age = any::<Option<u64>>();
+        (kind, any::<String>(), any::<String>(), slot, last_success, max_age, failure, state).prop_map(
             |(kind, source, file, slot, last_success, max_age, failure, state)| Header {
                 kind,
                 source,
                 file,
                 slot,
                 last_success,
-                max_age: Duration::from_millis(max_age),
+                max_age: max_age.map(Duration::from_millis),
                 failure,
                 state,
             },

@@ -3,6 +3,7 @@
 //! Everything works through one open descriptor of the directory, so that a directory put in its place later changes
 //! nothing, and no link in it is ever followed. What is published has passed [`prove`](crate::exposition::prove).
 
+mod aged;
 mod directory;
 mod error;
 mod header;
@@ -11,7 +12,7 @@ mod publish;
 mod state;
 mod temporary;
 
-pub use directory::{Directory, Published};
+pub use directory::{Directory, Foreign, Published};
 pub use error::{Class, Error};
 pub use header::{Header, Kind};
 pub use lock::{Guard, LOCK_FILE};

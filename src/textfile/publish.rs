@@ -70,12 +70,17 @@ fn compose(path: &Path, header: &Header, families: &[Family]) -> Result<String, 
     header.render(&mut text);
     if text.len() > MAX_HEADER {
         let message = format!("what it carries from run to run is larger than {MAX_HEADER} bytes");
-        return Err(Error::new(Class::Limit, path, message, "split the collector"));
+        return Err(Error::new(Class::Limit, path, message, "split it over several names"));
     }
     exposition::render(families, &mut text);
     if text.len() > MAX_FILE {
         let message = format!("it would be {} bytes long, more than the {MAX_FILE} allowed", text.len());
-        return Err(Error::new(Class::Limit, path, message, "expose fewer series, or split the collector"));
+        return Err(Error::new(
+            Class::Limit,
+            path,
+            message,
+            "expose fewer series, or split them over several names",
+        ));
     }
     match exposition::prove(text.as_bytes()) {
         Ok(_) => Ok(text),
@@ -99,7 +104,7 @@ mod tests {
             file: "x.prom".into(),
             slot: None,
             last_success: None,
-            max_age: Duration::from_secs(60),
+            max_age: Some(Duration::from_secs(60)),
             failure: None,
             state: State::default(),
         }

@@ -215,9 +215,15 @@ fn a_file_of_any_name_is_checked_as_what_it_will_be_called() {
     assert_eq!(check(dir.path(), &["--name", "ok", "Bad.yaml"]).0, 0);
 
     let (status, stderr) = check(dir.path(), &["Bad.yaml"]);
-    assert_eq!((status, stderr.lines().next()), (1, Some("Bad.yaml: `Bad` is not a collector's name")));
+    assert_eq!(
+        (status, stderr.lines().next()),
+        (1, Some("Bad.yaml: `Bad` can't be the name of a collector or a .prom file"))
+    );
     let (status, stderr) = check(dir.path(), &["--name", "Mail", "tmp.Xy12"]);
-    assert_eq!((status, stderr.lines().next()), (2, Some("--name: `Mail` is not a collector's name")));
+    assert_eq!(
+        (status, stderr.lines().next()),
+        (2, Some("--name: `Mail` can't be the name of a collector or a .prom file"))
+    );
     assert_eq!(check(dir.path(), &["--name", "a", "tmp.Xy12", "wrong"]).0, 2);
     assert_eq!(check(dir.path(), &["--name", "a", "."]).0, 2);
     assert_eq!(check(dir.path(), &["--name", "a"]).0, 2);

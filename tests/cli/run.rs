@@ -22,20 +22,20 @@ fn host(files: &[(&str, &str)]) -> Host {
 
 /// Runs promdrop and expects it to be silent and good.
 #[track_caller]
-fn run_well(host: &Host, arguments: &[&str]) {
+pub fn run_well(host: &Host, arguments: &[&str]) {
     assert_eq!(host.outcome(arguments), (0, String::new(), String::new()));
 }
 
 /// The values of the series that begin with `start` in `file`.
 #[track_caller]
-fn values(host: &Host, file: &str, start: &str) -> Vec<f64> {
+pub fn values(host: &Host, file: &str, start: &str) -> Vec<f64> {
     let text = host.text(file);
     let lines = text.lines().filter(|line| line.starts_with(start));
     lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
 }
 
 /// What stands in the textfile directory.
-fn names(host: &Host) -> Vec<String> {
+pub fn names(host: &Host) -> Vec<String> {
     let entries = fs::read_dir(host.textfile_dir()).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -44,7 +44,7 @@ fn names(host: &Host) -> Vec<String> {
 }
 
 /// A published file with the header line `key` set to what `change` makes of its number.
-fn rewrite(host: &Host, file: &str, key: &str, change: impl Fn(u64) -> u64) {
+pub fn rewrite(host: &Host, file: &str, key: &str, change: impl Fn(u64) -> u64) {
     let text = host.text(file);
     let key = format!("# promdrop-{key}: ");
     let line = text.lines().find(|line| line.starts_with(&key)).unwrap();

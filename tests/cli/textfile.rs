@@ -23,7 +23,7 @@ pub fn header() -> Header {
         file: FILE.into(),
         slot: Some(1_754_900_000_000),
         last_success: None,
-        max_age: Duration::from_secs(60),
+        max_age: Some(Duration::from_secs(60)),
         failure: None,
         state: State::default(),
     }

@@ -1,6 +1,8 @@
 //! HELP must be equal in all files of a directory, those that an older promdrop wrote included: a text that changes is a
 //! conflict on every host that upgrades. A new meaning gets a new name, and a line here.
 
+use std::process::Stdio;
+
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 
@@ -11,7 +13,10 @@ fn names_types_and_help_texts_never_change() {
         host.collector("netstat", "module: netstat\n");
         host.collector("ping", "module: ping\nping: {count: 1, targets: [127.0.0.1]}\n");
         host.run_well(&["netstat", "ping"]);
-        ["netstat.prom", "ping.prom", "promdrop.prom"].map(|file| host.text(file)).concat()
+        let mut write =
+            host.promdrop().args(["write", "w", "--allow-empty"]).stdin(Stdio::null()).spawn().unwrap();
+        assert!(write.wait().unwrap().success());
+        ["netstat.prom", "ping.prom", "promdrop.prom", "w.prom"].map(|file| host.text(file)).concat()
     });
     let mut found: Vec<&str> =
         texts.lines().filter(|line| line.starts_with("# HELP ") || line.starts_with("# TYPE ")).collect();

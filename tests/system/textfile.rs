@@ -16,7 +16,7 @@ fn header() -> Header {
         file: "x.prom".into(),
         slot: None,
         last_success: None,
-        max_age: std::time::Duration::from_secs(60),
+        max_age: Some(std::time::Duration::from_secs(60)),
         failure: None,
         state: State::default(),
     }

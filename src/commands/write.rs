@@ -1,0 +1,209 @@
+//! `promdrop write NAME`: exposition text from stdin, checked and published as NAME.prom.
+
+use std::borrow::Cow;
+use std::io::{self, Read as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused};
+use crate::cli::{Places, Write};
+use crate::collect::health::seconds;
+use crate::collect::runner::now;
+use crate::config::fields::{Stem, parse_duration, parse_label};
+use crate::config::header::LONGEST_MAX_AGE;
+use crate::config::yaml::Wrong;
+use crate::diagnostic::{Problem, show};
+use crate::exposition::{self, Descriptor, Family, Kind, Labels};
+use crate::textfile::{self, Directory, Foreign, MAX_FILE, State};
+
+const LAST_WRITE: Descriptor = Descriptor {
+    name: "promdrop_write_last_timestamp_seconds",
+    help: "When promdrop write last published the file, in seconds since the epoch.",
+    kind: Kind::Gauge,
+};
+const MAX_AGE: Descriptor = Descriptor {
+    name: "promdrop_write_max_age_seconds",
+    help: "The age at which the file that promdrop write published is removed; 0 for never.",
+    kind: Kind::Gauge,
+};
+const SERIES: Descriptor = Descriptor {
+    name: "promdrop_write_series",
+    help: "Series that promdrop write read for the file, without those about the file itself.",
+    kind: Kind::Gauge,
+};
+
+/// Shorter, a file would be gone before anyone reads it.
+const SHORTEST_MAX_AGE: Duration = Duration::from_secs(1);
+
+/// What to call the input in a message.
+const STDIN: &str = "stdin";
+
+/// The arguments, checked.
+struct Order {
+    name: Stem,
+    labels: Labels,
+    max_age: Option<Duration>,
+    allow_empty: bool,
+}
+
+/// Publishes what stdin holds. Exit status: 0 published, 1 refused or failed, and what was there before stands; 2
+/// wrong arguments, or no directory.
+pub fn run(places: &Places, arguments: &Write) -> ExitCode {
+    let Some(order) = Order::read(arguments) else { return ExitCode::from(USAGE) };
+    let foreign = if arguments.adopt { Foreign::Adopted } else { Foreign::Adoptable };
+    let directory = Directory::open(&places.textfile_dir).map(|directory| directory.with_foreign(foreign));
+    exit_code(directory.map_err(|error| error.to_string()).map(|directory| order.carry_out(&directory)))
+}
+
+impl Order {
+    /// Checks every argument; says what is wrong with each.
+    fn read(arguments: &Write) -> Option<Self> {
+        let told = |what: &str, wrong: Wrong| misused(what, &wrong);
+        let name = name(&arguments.name).map_err(|wrong| told("NAME", wrong)).ok();
+        let labels = labels(&arguments.labels).map_err(|wrong| told("--label", wrong)).ok();
+        let max_age = arguments.max_age.as_deref().map(max_age).transpose();
+        let max_age = max_age.map_err(|wrong| told("--max-age", wrong)).ok();
+        Some(Self { name: name?, labels: labels?, max_age: max_age?, allow_empty: arguments.allow_empty })
+    }
+
+    fn carry_out(&self, directory: &Directory) -> u8 {
+        let file = textfile::collector_file(self.name.as_str());
+        // First, so that nothing which is no longer true stands in the way of what is; but no moment without this
+        // file before its new text is there. What can't be removed is for `run` to say.
+        let _ = directory.sweep_aged(now(), Some(&file));
+        let status = match self.families().and_then(|families| self.publish(directory, file, families)) {
+            Ok(()) => GOOD,
+            Err(message) => {
+                complain(message);
+                FAILED
+            }
+        };
+        if status == FAILED {
+            // No new text came: the old one is held to its age too.
+            let _ = directory.sweep_aged(now(), None);
+        }
+        status
+    }
+
+    /// What stdin holds, fit to be published; or else all that is wrong with it.
+    fn families(&self) -> Result<Vec<Family>, String> {
+        let input = read_stdin()?;
+        let (text, repairs) = exposition::repair(&input);
+        for repair in repairs {
+            complain(format_args!("{STDIN}:{}: {repair}", repair.line));
+        }
+        let mut problems = exposition::misfits(&text, &self.labels);
+        let mut families = match exposition::read(&text) {
+            Ok(families) if families.is_empty() && !self.allow_empty => {
+                let cure = "see why the command printed none, or allow it with --allow-empty";
+                problems.push(Problem::whole("there are no samples", cure));
+                Vec::new()
+            }
+            Ok(families) => families,
+            Err(found) => {
+                problems.extend(found);
+                Vec::new()
+            }
+        };
+        if problems.is_empty() {
+            // The misfits have told of every label that could be in the way.
+            let added = exposition::add_labels(&mut families, &self.labels);
+            return added
+                .map(|()| families)
+                .map_err(|label| format!("{STDIN}: the label `{label}` is there already"));
+        }
+        // In the order of the text; what has no place in it comes last.
+        problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
+        let text = String::from_utf8_lossy(&text);
+        let shown: Vec<String> =
+            problems.iter().map(|problem| show(STDIN, &text, problem).to_string()).collect();
+        Err(shown.join("\n"))
+    }
+
+    fn publish(&self, directory: &Directory, file: String, mut families: Vec<Family>) -> Result<(), String> {
+        let at = now();
+        families.extend(self.about(at, &families));
+        let header = textfile::Header {
+            kind: textfile::Kind::Write,
+            source: STDIN.to_owned(),
+            file,
+            slot: None,
+            last_success: Some(at),
+            max_age: self.max_age,
+            failure: None,
+            state: State::default(),
+        };
+        let published = directory.publish(&header, &families).and_then(|()| finish(directory));
+        published.map_err(|error| format!("promdrop: {error}"))
+    }
+
+    /// The families about the file itself.
+    fn about(&self, at: u64, families: &[Family]) -> [Family; 3] {
+        let series: usize = families.iter().map(|family| family.samples.len()).sum();
+        let gauge = |descriptor: &Descriptor, value: f64| {
+            let mut family = Family::new(descriptor);
+            family.push(vec![(Cow::Borrowed("name"), Cow::Owned(self.name.to_string()))], value);
+            family
+        };
+        [
+            gauge(&LAST_WRITE, seconds(at)),
+            gauge(&MAX_AGE, self.max_age.map_or(0.0, |age| age.as_secs_f64())),
+            gauge(&SERIES, series as f64),
+        ]
+    }
+}
+
+fn name(text: &str) -> Result<Stem, Wrong> {
+    Stem::parse(text).map_err(|wrong| match text.strip_suffix(".prom").map(Stem::parse) {
+        Some(Ok(stem)) => Wrong::new("the name is given without `.prom`", format!("write `{stem}`")),
+        _ => wrong,
+    })
+}
+
+fn labels(texts: &[String]) -> Result<Labels, Wrong> {
+    let mut labels = Labels::new();
+    for text in texts {
+        let (name, value) = parse_label(text)?;
+        if labels.iter().any(|(taken, _)| *taken == name) {
+            return Err(Wrong::new(format!("the label `{name}` is given twice"), "give it once"));
+        }
+        labels.push((name.into(), value.into()));
+    }
+    Ok(labels)
+}
+
+fn max_age(text: &str) -> Result<Duration, Wrong> {
+    let age = parse_duration(text)?;
+    let fault = if age < SHORTEST_MAX_AGE {
+        "short"
+    } else if age > LONGEST_MAX_AGE {
+        "long"
+    } else {
+        return Ok(age);
+    };
+    Err(Wrong::new(
+        format!("an age of {text} is too {fault}"),
+        "an age is 1s to 35days; `m` is a minute, `M` a month",
+    ))
+}
+
+/// All of stdin, if it is no larger than what may be published.
+fn read_stdin() -> Result<Vec<u8>, String> {
+    let mut input = Vec::new();
+    let read = io::stdin().lock().take(MAX_FILE as u64 + 1).read_to_end(&mut input);
+    let problem = match read {
+        Ok(_) if input.len() <= MAX_FILE => return Ok(input),
+        Ok(_) => Problem::whole(
+            format!("there is more than the {MAX_FILE} bytes allowed"),
+            "print fewer series, or split them over several names",
+        ),
+        Err(error) => {
+            let errno = error.raw_os_error().map(Errno::from_raw);
+            let reason = errno.map_or_else(|| error.to_string(), |errno| errno.desc().to_lowercase());
+            Problem::whole(format!("can't be read: {reason}"), "")
+        }
+    };
+    Err(show(STDIN, "", &problem).to_string())
+}
