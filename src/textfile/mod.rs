@@ -10,6 +10,7 @@ mod header;
 mod lock;
 mod publish;
 mod state;
+mod survey;
 mod temporary;
 
 pub use directory::{Directory, Foreign, Published};
@@ -17,6 +18,7 @@ pub use error::{Class, Error};
 pub use header::{Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
 pub use state::State;
+pub use survey::{Content, Entry, Survey, read_path};
 
 /// The largest file that is published or read back, in bytes.
 pub const MAX_FILE: usize = 16 * 1024 * 1024;

@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, SystemTime};
 
-use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
@@ -48,14 +47,9 @@ impl Directory {
     /// # Errors
     /// Where the directory can't be listed.
     pub fn sweep_temporaries(&self, now: SystemTime) -> Result<usize, Error> {
-        let failed = |e| Error::io(self.path(), "list it", e);
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        // A description of its own: the position in a listing belongs to it.
-        let mut listing = Dir::openat(self.fd(), c".", flags, Mode::empty()).map_err(failed)?;
         let mut removed = 0;
-        for entry in listing.iter() {
-            let entry = entry.map_err(failed)?;
-            let Ok(name) = entry.file_name().to_str() else { continue };
+        for (name, _) in self.list()? {
+            let Some(name) = name.to_str() else { continue };
             if is_temporary(name) && self.is_abandoned(name, now) {
                 removed += usize::from(unlinkat(self.fd(), name, UnlinkatFlags::NoRemoveDir).is_ok());
             }
