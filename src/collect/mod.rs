@@ -7,6 +7,7 @@
 pub mod command;
 pub mod health;
 pub mod netstat;
+pub mod overall;
 pub mod ping;
 pub mod runner;
 pub mod stop;

@@ -12,7 +12,7 @@ use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
 use crate::exposition::{self, Family, OWN_PREFIX, add_labels};
 use crate::schedule;
-use crate::textfile::{self, Class, Directory};
+use crate::textfile::{self, Claims, Class, Directory};
 
 /// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
 const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
@@ -47,6 +47,8 @@ pub struct Runner<'a> {
     pub source: &'a Path,
     /// Raised when promdrop is told to end.
     pub stop: &'a Stop,
+    /// Which definitions there are, all of them.
+    pub claims: &'a Claims,
 }
 
 impl Runner<'_> {
@@ -83,7 +85,7 @@ impl Runner<'_> {
         slot: u64,
         is_wanted: impl FnOnce(&Before) -> bool,
     ) -> Option<Report> {
-        let Definition { stem, header, module } = definition;
+        let Definition { stem, header, module, .. } = definition;
         let lock = match self.directory.lock_collector(stem.as_str()) {
             Ok(Some(lock)) => lock,
             Ok(None) => return Some(Report::skipped(stem)),
@@ -146,12 +148,24 @@ impl Runner<'_> {
         {
             ran.result = Err(failure);
         }
-        let mut written = self.write(stem, header, before, &ran);
-        if let (Err(error), Ok(_)) = (&written, &ran.result)
-            && matches!(error.class, Class::Invalid | Class::Limit)
-        {
-            ran.result = Err(refusal(error));
-            written = self.write(stem, header, before, &ran);
+        let mut kept = Kept::All;
+        let mut written = self.write(stem, header, before, &ran, &kept);
+        // What can't be published is a failure to publish; what can't be kept then is dropped; in the end, the file is.
+        while let Err(error) = &written {
+            match (error.class, &mut kept) {
+                (Class::Conflict, Kept::None) => {
+                    let removed = self.directory.withdraw_file(&textfile::collector_file(stem.as_str()));
+                    notes.extend(removed.err().map(|error| error.to_string()));
+                    break;
+                }
+                (Class::Conflict, kept) => *kept = kept.without(&error.families),
+                (Class::Invalid | Class::Limit, _) if ran.result.is_ok() => {}
+                _ => break,
+            }
+            if ran.result.is_ok() {
+                ran.result = Err(refusal(error));
+            }
+            written = self.write(stem, header, before, &ran, &kept);
         }
         if let Err(error) = written {
             // Nothing of this run is in the directory: that outweighs how the run itself went.
@@ -179,9 +193,44 @@ impl Runner<'_> {
         report
     }
 
-    fn write(&self, stem: &Stem, header: &Header, before: &Before, ran: &Ran) -> Result<(), textfile::Error> {
-        let (head, families) = compose(stem, header, self.source, before, ran);
-        self.directory.publish(&head, &families)
+    fn write(
+        &self,
+        stem: &Stem,
+        header: &Header,
+        before: &Before,
+        ran: &Ran,
+        kept: &Kept,
+    ) -> Result<(), textfile::Error> {
+        let (mut head, families) = compose(stem, header, self.source, before, ran, kept);
+        head.definition = self.claims.definitions.get(&head.file).copied().flatten();
+        self.directory.publish_for(self.claims, &head, &families)
+    }
+}
+
+/// Which of the last good families a failure may keep.
+#[derive(Debug)]
+enum Kept {
+    All,
+    /// All but those that contradict another file.
+    Without(Vec<String>),
+    None,
+}
+
+impl Kept {
+    /// Fewer than before: without `families`, or none, where that was tried.
+    fn without(&self, families: &[String]) -> Self {
+        match self {
+            Kept::All => Kept::Without(families.to_vec()),
+            Kept::Without(_) | Kept::None => Kept::None,
+        }
+    }
+
+    fn holds(&self, family: &Family) -> bool {
+        match self {
+            Kept::All => true,
+            Kept::Without(families) => !families.iter().any(|name| *name == family.name),
+            Kept::None => false,
+        }
     }
 }
 
@@ -200,6 +249,7 @@ fn compose(
     source: &Path,
     before: &Before,
     ran: &Ran,
+    kept: &Kept,
 ) -> (textfile::Header, Vec<Family>) {
     let outcome = match &ran.result {
         Ok(_) => Outcome::Success,
@@ -210,7 +260,7 @@ fn compose(
     let mut families: Vec<Family> = match &ran.result {
         Ok(found) => found.families.clone(),
         Err(_) if header.on_failure == OnFailure::Keep && before.is_fresh(ran.began, header.max_age) => {
-            before.families.clone()
+            before.families.iter().filter(|family| kept.holds(family)).cloned().collect()
         }
         Err(_) => Vec::new(),
     };
@@ -239,6 +289,7 @@ fn compose(
         slot: Some(ran.slot),
         last_success,
         max_age: Some(header.max_age),
+        definition: None,
         failure: ran.result.as_ref().err().map(said),
         state,
     };
@@ -355,7 +406,7 @@ pub fn rehearse(
     directory: Option<&Directory>,
     stop: &Stop,
 ) -> Result<Collection, Failure> {
-    let Definition { stem, header, module } = definition;
+    let Definition { stem, header, module, .. } = definition;
     let before = directory.map_or(Ok(Before::default()), |directory| Before::read(directory, stem))?;
     let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop)?;
     label(&mut found, header)?;
@@ -365,7 +416,7 @@ pub fn rehearse(
         Ok(_) => Ok(found),
         Err(problems) => {
             let path = Path::new(&textfile::collector_file(stem.as_str())).to_owned();
-            let error = textfile::Error { class: Class::Invalid, path, problems, text };
+            let error = textfile::Error { class: Class::Invalid, path, problems, text, families: Vec::new() };
             Err(Failure { stderr: found.stderr, ..refusal(&error) })
         }
     }
@@ -383,7 +434,7 @@ fn label(found: &mut Collection, header: &Header) -> Result<(), Failure> {
 fn refusal(error: &textfile::Error) -> Failure {
     let outcome = match error.class {
         Class::Invalid => Outcome::Invalid,
-        Class::Refused => Outcome::Conflict,
+        Class::Refused | Class::Conflict => Outcome::Conflict,
         Class::Lock => Outcome::Lock,
         Class::Limit => Outcome::Limit,
         Class::Io => Outcome::Internal,
@@ -393,6 +444,11 @@ fn refusal(error: &textfile::Error) -> Failure {
         (Class::Invalid, [_]) => "its families break a rule of the text format".to_owned(),
         (Class::Invalid, problems) => {
             format!("its families break rules of the text format in {} places", problems.len())
+        }
+        // The names of the families come from what was collected.
+        (Class::Conflict, problems) => {
+            let places = if problems.len() == 1 { "place" } else { "places" };
+            format!("its families contradict other files of the directory in {} {places}", problems.len())
         }
         (_, [problem, ..]) => problem.message.clone(),
         (_, []) => String::new(),

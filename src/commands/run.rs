@@ -1,52 +1,28 @@
 //! `promdrop run [NAME...]`: what is due, run and published.
 
-use std::borrow::Cow;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{FAILED, GOOD, complain, describe, exit_code, finish, no_collector};
 use crate::cli::Places;
-use crate::collect::health::seconds;
+use crate::collect::overall::Overall;
 use crate::collect::runner::{Report, Runner, now};
 use crate::collect::stop::Stop;
 use crate::collect::{Collector, Outcome, read_module};
 use crate::config::Definition;
+use crate::config::fields::Stem;
 use crate::config::load::{Failed, Loaded, load_directory};
-use crate::exposition::{Descriptor, Family, Kind};
+use crate::diagnostic::printable;
 use crate::schedule;
-use crate::textfile::{self, Directory, State};
+use crate::textfile::{self, Audit, Claims, Directory, Others, Withdrawn};
 
 /// Collectors that run at the same time. A slow one delays nobody before so many are slow.
 const AT_ONCE: usize = 64;
-
-/// The age of promdrop.prom. A host where nothing has run for so long has other news than this.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-
-const BUILD_INFO: Descriptor = Descriptor {
-    name: "promdrop_build_info",
-    help: "The version of promdrop that ran last; always 1.",
-    kind: Kind::Gauge,
-};
-const LAST_RUN: Descriptor = Descriptor {
-    name: "promdrop_last_run_timestamp_seconds",
-    help: "When promdrop last ran a collector, in seconds since the epoch.",
-    kind: Kind::Gauge,
-};
-const DURATION: Descriptor = Descriptor {
-    name: "promdrop_last_run_duration_seconds",
-    help: "How long that run of promdrop took as a whole.",
-    kind: Kind::Gauge,
-};
-const DEFINITIONS: Descriptor = Descriptor {
-    name: "promdrop_definitions",
-    help: "Collector definitions by state: enabled, disabled, or failed to load.",
-    kind: Kind::Gauge,
-};
 
 type Loading = Loaded<Box<dyn Collector>>;
 type Due<'a> = (&'a Definition<Box<dyn Collector>>, u64);
@@ -65,7 +41,9 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
     check_names(&loaded, names, &places.collectors_dir)?;
     let directory = Directory::open(&places.textfile_dir).map_err(|error| error.to_string())?;
     let source = places.collectors_dir.canonicalize().unwrap_or_else(|_| places.collectors_dir.clone());
-    let runner = Runner { directory: &directory, source: &source, stop: &stop };
+    let directory = directory.with_node_exporter(&places.node_exporter);
+    let claims = claims(&loaded, &source);
+    let runner = Runner { directory: &directory, source: &source, stop: &stop, claims: &claims };
     let wanted = |stem: &str| names.is_empty() || names.iter().any(|name| name == stem);
     // Someone who watches, or asked for a collector by name, is told everything.
     let watched = !names.is_empty() || std::io::stderr().is_terminal();
@@ -77,6 +55,12 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
         complain(format_args!("promdrop: {error}"));
         status = FAILED;
     }
+    let others = audit(&directory, &claims).unwrap_or_else(|(others, message)| {
+        complain(message);
+        status = FAILED;
+        ran = true;
+        others
+    });
     for failed in &loaded.failed {
         if failed.stem.as_ref().is_none_or(|stem| wanted(stem.as_str())) {
             status = FAILED;
@@ -118,8 +102,16 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
     });
 
     if ran && !stop.is_raised() {
-        let facts = Facts { began, took: clock.elapsed(), loaded: &loaded };
-        if let Err(error) = facts.publish(&directory, &source) {
+        let enabled = |wanted: bool| loaded.definitions.iter().filter(|d| d.header.enabled == wanted).count();
+        let overall = Overall {
+            began,
+            took: clock.elapsed(),
+            enabled: enabled(true),
+            disabled: enabled(false),
+            failed: loaded.failed.len(),
+            others,
+        };
+        if let Err(error) = overall.publish(&directory, &source) {
             complain(format_args!("promdrop: {error}"));
             status = FAILED;
         }
@@ -133,6 +125,32 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
         status = FAILED;
     }
     Ok(status)
+}
+
+/// What the definitions claim of the directory.
+fn claims(loaded: &Loading, source: &Path) -> Claims {
+    let file = |stem: &Stem| textfile::collector_file(stem.as_str());
+    let good = loaded.definitions.iter().map(|definition| (file(&definition.stem), definition.modified));
+    let failed = loaded.failed.iter().filter_map(|failed| Some((file(failed.stem.as_ref()?), None)));
+    Claims { source: source.display().to_string(), definitions: good.chain(failed).collect() }
+}
+
+/// Looks after what is published already; an error is what there is to say.
+fn audit(directory: &Directory, claims: &Claims) -> Result<Others, (Others, String)> {
+    let Audit { withdrawn, others } =
+        directory.audit(claims).map_err(|error| (Others::default(), format!("promdrop: {error}")))?;
+    if withdrawn.is_empty() {
+        return Ok(others);
+    }
+    let line = |Withdrawn { file, families, reasons }: &Withdrawn| {
+        let what = printable(&families.join(", "));
+        let reasons: Vec<String> = reasons.iter().map(|reason| format!("  {}", printable(reason))).collect();
+        format!(
+            "promdrop: {file}: withdrawn, for another file contradicts it: {what}\n{}",
+            reasons.join("\n")
+        )
+    };
+    Err((others, withdrawn.iter().map(line).collect::<Vec<_>>().join("\n")))
 }
 
 /// Every name must be a collector that may run.
@@ -225,47 +243,4 @@ fn run_all<'a>(
             tell(report);
         }
     });
-}
-
-/// What there is to say of a run as a whole.
-struct Facts<'a> {
-    began: u64,
-    took: Duration,
-    loaded: &'a Loading,
-}
-
-impl Facts<'_> {
-    fn publish(&self, directory: &Directory, source: &Path) -> Result<(), textfile::Error> {
-        let header = textfile::Header {
-            kind: textfile::Kind::Collector,
-            source: source.display().to_string(),
-            file: textfile::RUN_FILE.to_owned(),
-            slot: None,
-            last_success: Some(self.began),
-            max_age: Some(MAX_AGE),
-            failure: None,
-            state: State::default(),
-        };
-        directory.publish(&header, &self.families())
-    }
-
-    fn families(&self) -> Vec<Family> {
-        let mut build = Family::new(&BUILD_INFO);
-        build.push(vec![(Cow::Borrowed("version"), Cow::Borrowed(env!("CARGO_PKG_VERSION")))], 1.0);
-        let mut last_run = Family::new(&LAST_RUN);
-        last_run.push(Vec::new(), seconds(self.began));
-        let mut duration = Family::new(&DURATION);
-        duration.push(Vec::new(), self.took.as_secs_f64());
-        let mut definitions = Family::new(&DEFINITIONS);
-        let enabled =
-            |wanted: bool| self.loaded.definitions.iter().filter(move |d| d.header.enabled == wanted);
-        for (state, count) in [
-            ("enabled", enabled(true).count()),
-            ("disabled", enabled(false).count()),
-            ("failed", self.loaded.failed.len()),
-        ] {
-            definitions.push(vec![(Cow::Borrowed("state"), Cow::Borrowed(state))], count as f64);
-        }
-        vec![build, last_run, duration, definitions]
-    }
 }

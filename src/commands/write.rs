@@ -53,7 +53,8 @@ struct Order {
 pub fn run(places: &Places, arguments: &Write) -> ExitCode {
     let Some(order) = Order::read(arguments) else { return ExitCode::from(USAGE) };
     let foreign = if arguments.adopt { Foreign::Adopted } else { Foreign::Adoptable };
-    let directory = Directory::open(&places.textfile_dir).map(|directory| directory.with_foreign(foreign));
+    let directory = Directory::open(&places.textfile_dir)
+        .map(|directory| directory.with_foreign(foreign).with_node_exporter(&places.node_exporter));
     exit_code(directory.map_err(|error| error.to_string()).map(|directory| order.carry_out(&directory)))
 }
 
@@ -132,6 +133,7 @@ impl Order {
             slot: None,
             last_success: Some(at),
             max_age: self.max_age,
+            definition: None,
             failure: None,
             state: State::default(),
         };

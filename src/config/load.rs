@@ -2,11 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use nix::fcntl::OFlag;
 
@@ -152,7 +153,12 @@ fn load_entry<M>(
         return Err(Failed { stem, path: path.to_owned(), text: String::new(), problems });
     }
     let failed = |stem, text, problems| Failed { stem, path: path.to_owned(), text, problems };
-    let text = match read_text(path, |metadata| trust::definition(path, metadata)) {
+    let mut modified = None;
+    let judge = |metadata: &Metadata| {
+        modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        trust::definition(path, metadata)
+    };
+    let text = match read_text(path, judge) {
         Ok(text) => text,
         Err((text, problem)) => {
             problems.push(problem);
@@ -160,7 +166,10 @@ fn load_entry<M>(
         }
     };
     match (decode(&text, read_module), stem) {
-        (Ok((header, module)), Some(stem)) => Ok(Definition { stem, header, module }),
+        (Ok((header, module)), Some(stem)) => {
+            let modified = modified.and_then(|time| u64::try_from(time.as_millis()).ok());
+            Ok(Definition { stem, header, module, modified })
+        }
         (Ok(_), None) => Err(failed(None, text, problems)),
         (Err(more), stem) => {
             problems.extend(more);

@@ -54,4 +54,6 @@ pub struct Definition<M> {
     pub header: Header,
     /// The module, ready to run.
     pub module: M,
+    /// When the file was last changed, in ms since the epoch.
+    pub modified: Option<u64>,
 }

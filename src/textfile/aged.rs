@@ -108,6 +108,7 @@ mod tests {
             slot: None,
             last_success: Some(NOW),
             max_age: Some(Duration::from_millis(AGE)),
+            definition: None,
             failure: None,
             state: State::default(),
         }

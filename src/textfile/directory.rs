@@ -1,11 +1,12 @@
 //! The directory, opened once, and what stands in it.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
@@ -15,8 +16,12 @@ use nix::unistd::fsync;
 
 use super::MAX_FILE;
 use super::error::{Class, Error};
-use super::header::{Claim, Header, Kind};
-use crate::exposition::{self, Family};
+use super::header::{Claim, Header};
+use super::seen::{Owner, Seen};
+use super::survey::{Content, Survey, read_at};
+use crate::exporter;
+use crate::exposition::reserved::{self, Tier};
+use crate::exposition::{self, Facts, Family};
 
 /// The textfile directory. Threads may share it.
 #[derive(Debug)]
@@ -25,8 +30,12 @@ pub struct Directory {
     path: PathBuf,
     stat: FileStat,
     foreign: Foreign,
-    /// Files of promdrop's that were looked into, and their kind: they are read again only once they changed.
-    known: Mutex<HashMap<String, (Stamp, Option<Kind>)>>,
+    /// All that node_exporter would open: read again only once it has changed.
+    survey: Mutex<Survey<Seen>>,
+    /// Where a live node_exporter is to be asked.
+    node_exporter: Option<String>,
+    /// What it answered.
+    live: OnceLock<Result<HashSet<String>, exporter::Error>>,
 }
 
 /// What becomes of a regular file without promdrop's header where promdrop is to publish one.
@@ -100,7 +109,21 @@ impl Directory {
             let cure = format!("chmod o-w {}", path.display());
             return Err(Error::new(Class::Refused, path, message, cure));
         }
-        Ok(Self { fd, path: path.to_owned(), stat, foreign: Foreign::Refused, known: Mutex::default() })
+        Ok(Self {
+            fd,
+            path: path.to_owned(),
+            stat,
+            foreign: Foreign::Refused,
+            survey: Mutex::new(Survey::new(MAX_FILE as u64)),
+            node_exporter: None,
+            live: OnceLock::new(),
+        })
+    }
+
+    /// The same, asking the node_exporter at `url` whether it serves a name itself, where only that can tell.
+    #[must_use]
+    pub fn with_node_exporter(self, url: &str) -> Self {
+        Self { node_exporter: Some(url.to_owned()), ..self }
     }
 
     /// The same, with another way to meet files that are somebody else's.
@@ -143,12 +166,11 @@ impl Directory {
     }
 
     /// Checks that `header` may be published: nothing stands at its name, or what does is promdrop's and of its kind.
-    /// Looks into the file only where it has changed since that was last done.
-    pub(super) fn check_target(&self, header: &Header) -> Result<(), Error> {
-        let Some(stat) = self.stat_regular(&header.file)? else { return Ok(()) };
-        let known = self.known().get(&header.file).copied();
-        let kind = match known {
-            Some((stamp, kind)) if stamp == Stamp::of(&stat) => kind,
+    pub(super) fn check_target(&self, header: &Header, survey: &Survey<Seen>) -> Result<(), Error> {
+        let Some(entry) = survey.entry(&header.file) else { return Ok(()) };
+        let kind = match &entry.content {
+            Content::Text(Seen { owner: Owner::Ours { kind, .. }, .. }) if !entry.is_link => Some(*kind),
+            // Says what it is, and what to do about it.
             _ => self.inspect(&header.file)?.and_then(|found| found.header).map(|header| header.kind),
         };
         match kind {
@@ -162,9 +184,44 @@ impl Directory {
         }
     }
 
-    /// Notes that `file`, published just now, is ours.
-    pub(super) fn remember(&self, header: &Header, stat: &FileStat) {
-        self.known().insert(header.file.clone(), (Stamp::of(stat), Some(header.kind)));
+    /// Checks the names of `facts` that only a node_exporter with an optional collector uses: whether it does, only a
+    /// live one can tell. One that can't be asked stops nothing.
+    pub(super) fn check_optional(&self, path: &Path, facts: &Facts) -> Result<(), Error> {
+        let Some(url) = &self.node_exporter else { return Ok(()) };
+        let mut optional = facts.families.iter().filter_map(|family| {
+            let reserved = reserved::owner(&family.name, family.kind)?;
+            matches!(reserved.tier, Tier::Optional { .. }).then_some((family, reserved))
+        });
+        let Some(first) = optional.next() else { return Ok(()) };
+        let live = self.live.get_or_init(|| exporter::live_families(url, exporter::PATIENCE));
+        let Ok(live) = live else { return Ok(()) };
+        let survey = self.survey();
+        let in_directory = |name: &str| {
+            let mut texts = survey.entries().filter_map(|(_, entry)| entry.content.text());
+            texts.any(|seen| seen.facts.families.iter().any(|family| *family.name == *name))
+        };
+        let mut taken = [first]
+            .into_iter()
+            .chain(optional)
+            .filter(|(_, reserved)| exporter::taken(&reserved.family, live, in_directory));
+        let Some((family, reserved)) = taken.next() else { return Ok(()) };
+        let message = format!("{}, and the node_exporter at {url} serves it", reserved.message);
+        let error =
+            Error::new(Class::Conflict, path, message, "choose another name, or switch the collector off");
+        Err(Error { families: vec![family.name.to_string()], ..error })
+    }
+
+    /// The text of `file`, as node_exporter would read it.
+    pub(super) fn text_of(&self, file: &str) -> Option<Vec<u8>> {
+        match read_at(self.fd(), OsStr::new(file), MAX_FILE as u64, <[u8]>::to_vec) {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What was seen of the directory so far.
+    pub(super) fn survey(&self) -> MutexGuard<'_, Survey<Seen>> {
+        self.survey.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads `file`, which must be promdrop's.
@@ -211,7 +268,6 @@ impl Directory {
             Claim::Copy => return foreign(COPY),
             Claim::Foreign => return foreign("it does not begin with promdrop's header"),
         };
-        self.known().insert(file.to_owned(), (Stamp::of(&stat), header.as_ref().map(|header| header.kind)));
         Ok(Some(Found { header, text }))
     }
 
@@ -256,10 +312,6 @@ impl Directory {
     /// The directory's status when it was opened.
     pub(super) fn stat(&self) -> &FileStat {
         &self.stat
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<String, (Stamp, Option<Kind>)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

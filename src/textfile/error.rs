@@ -15,6 +15,8 @@ pub enum Class {
     Invalid,
     /// What stands at the name is not ours to touch: somebody else's file, a link, a FIFO.
     Refused,
+    /// It contradicts what another file of the directory, or node_exporter itself, holds.
+    Conflict,
     /// Larger than promdrop publishes.
     Limit,
     /// The lock could not be had in time.
@@ -34,6 +36,8 @@ pub struct Error {
     pub problems: Vec<Problem>,
     /// The text that was not published; empty but for [`Class::Invalid`].
     pub text: String,
+    /// For [`Class::Conflict`], the families that contradict another file.
+    pub families: Vec<String>,
 }
 
 impl Error {
@@ -45,7 +49,7 @@ impl Error {
         cure: impl Into<String>,
     ) -> Self {
         let problems = vec![Problem::whole(message, cure)];
-        Self { class, path: path.to_owned(), problems, text: String::new() }
+        Self { class, path: path.to_owned(), problems, text: String::new(), families: Vec::new() }
     }
 
     /// The kernel refused `action` on `path`.

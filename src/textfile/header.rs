@@ -60,6 +60,9 @@ pub struct Header {
     pub last_success: Option<u64>,
     /// How old its numbers may get; `None`: as old as they like. Whole milliseconds are kept.
     pub max_age: Option<Duration>,
+    /// When the collector's definition was last changed, in ms since the epoch: of two that contradict each other the
+    /// newer one goes before.
+    pub definition: Option<u64>,
     /// promdrop's own words on the last failure, never bytes of a command's output: anyone can read the file. What is
     /// longer than 200 bytes, escaped, is cut.
     pub failure: Option<String>,
@@ -100,12 +103,30 @@ impl Header {
         if let Some(age) = self.max_age {
             line("max-age-ms", &milliseconds(age).to_string());
         }
+        if let Some(time) = self.definition {
+            line("definition-ms", &time.to_string());
+        }
         if let Some(failure) = &self.failure {
             line("failure", &escape(failure, MAX_FAILURE));
         }
         if !self.state.is_empty() {
             line("state", &self.state.render());
         }
+    }
+
+    /// The header of `text`, found at the name `file`, where it is promdrop's beyond doubt.
+    pub(super) fn ours(text: &[u8], file: &str) -> Option<Self> {
+        match Self::parse(text, file) {
+            Claim::Ours(header) => Some(*header),
+            Claim::Doubtful | Claim::Copy | Claim::Foreign => None,
+        }
+    }
+
+    /// The lines of `text` that are its header.
+    pub(super) fn lines(text: &[u8]) -> &[u8] {
+        let is_header = |line: &&[u8]| line.starts_with(PREFIX.as_bytes());
+        let length = text.split_inclusive(|byte| *byte == b'\n').take_while(is_header).map(<[u8]>::len).sum();
+        text.get(..length).unwrap_or_default()
     }
 
     /// Reads the head of `text`, found at the name `file`.
@@ -127,6 +148,7 @@ impl Header {
         }
         let (mut kind, mut source, mut file, mut max_age) = (None, None, None, None);
         let (mut slot, mut last_success, mut failure, mut state) = (None, None, None, None);
+        let mut definition = None;
         for line in lines {
             let (key, value) = line?;
             match key {
@@ -136,6 +158,7 @@ impl Header {
                 "slot-ms" => once(&mut slot, whole_number(value)?)?,
                 "last-success-ms" => once(&mut last_success, whole_number(value)?)?,
                 "max-age-ms" => once(&mut max_age, Duration::from_millis(whole_number(value)?))?,
+                "definition-ms" => once(&mut definition, whole_number(value)?)?,
                 "failure" if value.len() <= MAX_FAILURE => once(&mut failure, unescape(value)?)?,
                 // Its version is its own: a state that can't be read starts again, the header stands.
                 "state" => once(&mut state, State::parse(value).unwrap_or_default())?,
@@ -149,6 +172,7 @@ impl Header {
             slot,
             last_success,
             max_age,
+            definition,
             failure,
             state: state.unwrap_or_default(),
         })
@@ -258,6 +282,7 @@ mod tests {
             slot: Some(1_754_900_000_000),
             last_success: Some(1_754_900_000_250),
             max_age: Some(Duration::from_secs(300)),
+            definition: Some(1_754_800_000_000),
             failure: Some("timeout: raise it".into()),
             state,
         }
@@ -279,6 +304,7 @@ mod tests {
 # promdrop-slot-ms: 1754900000000
 # promdrop-last-success-ms: 1754900000250
 # promdrop-max-age-ms: 300000
+# promdrop-definition-ms: 1754800000000
 # promdrop-failure: timeout: raise it
 # promdrop-state: 1 192.0.2.1/sent=7
 ";
@@ -368,9 +394,10 @@ mod tests {
         let failure = proptest::option::of("\\PC{0,40}|[\\x00-\\x1f\\\\]{0,20}");
         let kind = proptest::sample::select(Kind::ALL.to_vec());
         let (slot, last_success) = (any::<Option<u64>>(), any::<Option<u64>>());
-        let max_age = any::<Option<u64>>();
+        let max_age = any::<(Option<u64>, Option<u64>)>();
         (kind, any::<String>(), any::<String>(), slot, last_success, max_age, failure, state).prop_map(
-            |(kind, source, file, slot, last_success, max_age, failure, state)| Header {
+            |(kind, source, file, slot, last_success, (max_age, definition), failure, state)| Header {
+                definition,
                 kind,
                 source,
                 file,

@@ -4,19 +4,25 @@
 //! nothing, and no link in it is ever followed. What is published has passed [`prove`](crate::exposition::prove).
 
 mod aged;
+mod audit;
 mod directory;
 mod error;
 mod header;
 mod lock;
+mod meeting;
 mod publish;
+mod rewrite;
+mod seen;
 mod state;
 mod survey;
 mod temporary;
 
+pub use audit::{Audit, Withdrawn};
 pub use directory::{Directory, Foreign, Published};
 pub use error::{Class, Error};
 pub use header::{Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
+pub use seen::{Claims, Others};
 pub use state::State;
 pub use survey::{Content, Entry, Survey, read_path};
 

@@ -1,5 +1,6 @@
 //! The one place where a file becomes visible.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -12,60 +13,138 @@ use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::{Header, MAX_HEADER};
 use super::lock::PUBLISH_WAIT;
-use crate::exposition::{self, Family};
+use super::meeting::{Meeting, help_to_take};
+use super::rewrite::{take_help, withdraw};
+use super::seen::{Claims, Owner, Seen};
+use super::survey::Survey;
+use crate::exposition::{self, Facts, Family};
+
+/// How often a text is made anew because the HELP that it took from another file has changed meanwhile.
+const TRIES: usize = 3;
 
 impl Directory {
-    /// Publishes `families` as the file that `header` names, in the place of what promdrop published there before. A
-    /// reader sees the old file or the new one. [`Directory::sync`] makes it last.
+    /// As [`publish_for`](Self::publish_for), for what no definition stands behind.
+    ///
+    /// # Errors
+    /// As `publish_for`.
+    pub fn publish(&self, header: &Header, families: &[Family]) -> Result<(), Error> {
+        self.publish_for(&Claims::default(), header, families)
+    }
+
+    /// Publishes `families` as the file that `header` names, in the place of what promdrop published there before,
+    /// where they contradict nothing that node_exporter would read beside them. A reader sees the old file or the new
+    /// one. [`Directory::sync`] makes it last.
+    ///
+    /// What stands in the way is withdrawn first, where it counts as absent or gives way by `claims`. A family without
+    /// HELP takes that of the directory; one that another file of the source has with another HELP, the newer one's.
     ///
     /// # Errors
     /// Of every [`Class`]; the old file stands then, and nothing is left behind.
-    pub fn publish(&self, header: &Header, families: &[Family]) -> Result<(), Error> {
-        self.publish_within(header, families, PUBLISH_WAIT)
+    pub fn publish_for(&self, claims: &Claims, header: &Header, families: &[Family]) -> Result<(), Error> {
+        self.publish_within(claims, header, families, PUBLISH_WAIT)
     }
 
-    /// As [`Directory::publish`], with the longest wait for the lock.
-    fn publish_within(&self, header: &Header, families: &[Family], wait: Duration) -> Result<(), Error> {
+    /// As [`Directory::publish_for`], with the longest wait for the lock.
+    fn publish_within(
+        &self,
+        claims: &Claims,
+        header: &Header,
+        families: &[Family],
+        wait: Duration,
+    ) -> Result<(), Error> {
         self.check_name(&header.file)?;
         let path = self.path().join(&header.file);
-        let text = compose(&path, header, families)?;
-        // All that takes time comes before the lock.
-        self.check_target(header)?;
-        let temporary = self.write(&path, &text)?;
-        let lock = self.lock_publishing(wait)?;
-        self.check_target(header)?;
-        // Here, under the lock, belongs the check against the directory's other files as a whole.
-        let file = rename(temporary, self, header).map_err(|e| Error::io(&path, "put it in place", e))?;
-        if let Ok(stat) = fstat(&file) {
-            self.remember(header, &stat);
+        for _ in 0..TRIES {
+            // All that takes time comes before the lock.
+            let mut survey = self.survey();
+            if survey.is_new() {
+                survey.refresh(self, Seen::read)?;
+                self.check_target(header, &survey)?;
+            }
+            let families = with_helps(claims, header, families, &survey);
+            drop(survey);
+            let (text, facts) = compose(&path, header, &families)?;
+            self.check_optional(&path, &facts)?;
+            let temporary = self.write(&path, &text)?;
+            let lock = self.lock_publishing(wait)?;
+            let mut survey = self.survey();
+            survey.refresh(self, Seen::read)?;
+            self.check_target(header, &survey)?;
+            let meeting = Meeting::new(self, claims, header, (text.as_bytes(), &facts), &survey);
+            if meeting.wants_other_help() {
+                continue;
+            }
+            let step = meeting.step()?;
+            for file in &step.remove {
+                self.remove(&mut survey, file)?;
+            }
+            for (file, names) in &step.withdraw {
+                self.rewrite(&mut survey, file, |families| withdraw(families, names))?;
+            }
+            let renamed =
+                rename(temporary, self, &header.file).map_err(|e| Error::io(&path, "put it in place", e))?;
+            if let Ok(stat) = fstat(&renamed) {
+                survey.note(&header.file, &stat, Seen { owner: Owner::of(header), facts });
+            }
+            for (file, restored) in step.restore {
+                self.restore(&mut survey, &file, restored)?;
+            }
+            drop(survey);
+            drop(lock);
+            return Ok(());
         }
-        drop(lock);
-        Ok(())
+        let message = "the HELP of its families in other files changed at every try";
+        Err(Error::new(Class::Conflict, &path, message, "see who else writes there"))
     }
 
     /// Writes `text` to a new temporary file that is safe on the disk.
     fn write(&self, path: &Path, text: &str) -> Result<NamedTempFile, Error> {
         let temporary = self.temporary()?;
         let mut file = temporary.as_file();
-        // On the descriptor, since the umask would take from the mode it is created with.
-        fchmod(file, Mode::from_bits_truncate(0o644)).map_err(|e| Error::io(path, "set its mode", e))?;
+        set_mode(file).map_err(|e| Error::io(path, "set its mode", e))?;
         file.write_all(text.as_bytes()).map_err(|e| Error::io(path, "write it", e))?;
         file.sync_all().map_err(|e| Error::io(path, "write it to disk", e))?;
         Ok(temporary)
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
-fn rename(
-    temporary: NamedTempFile,
-    directory: &Directory,
-    header: &Header,
-) -> std::io::Result<std::fs::File> {
-    temporary.persist(directory.anchor().join(&header.file)).map_err(|e| e.error)
+/// Sets the mode of a file to be published: on the descriptor, since the umask would take from the mode it is created
+/// with.
+pub(super) fn set_mode(file: &std::fs::File) -> nix::Result<()> {
+    fchmod(file, Mode::from_bits_truncate(0o644))
 }
 
-/// The text of a file, proven harmless.
-fn compose(path: &Path, header: &Header, families: &[Family]) -> Result<String, Error> {
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub(super) fn rename(
+    temporary: NamedTempFile,
+    directory: &Directory,
+    file: &str,
+) -> std::io::Result<std::fs::File> {
+    temporary.persist(directory.anchor().join(file)).map_err(|e| e.error)
+}
+
+/// `families`, with the HELP that they take from other files.
+fn with_helps<'a>(
+    claims: &Claims,
+    header: &Header,
+    families: &'a [Family],
+    survey: &Survey<Seen>,
+) -> Cow<'a, [Family]> {
+    let mut families = Cow::Borrowed(families);
+    for index in 0..families.len() {
+        let Some(family) = families.get(index) else { continue };
+        let help = family.help.as_ref().map(|help| help.as_bytes());
+        if let Some(taken) = help_to_take(claims, header, survey, &family.name, help) {
+            let taken = taken.to_vec();
+            let name = family.name.clone();
+            take_help(families.to_mut(), &name, Some(&taken));
+        }
+    }
+    families
+}
+
+/// The text of a file, proven harmless by itself, and what it holds.
+fn compose(path: &Path, header: &Header, families: &[Family]) -> Result<(String, Facts), Error> {
     let mut text = String::new();
     header.render(&mut text);
     if text.len() > MAX_HEADER {
@@ -83,8 +162,11 @@ fn compose(path: &Path, header: &Header, families: &[Family]) -> Result<String, 
         ));
     }
     match exposition::prove(text.as_bytes()) {
-        Ok(_) => Ok(text),
-        Err(problems) => Err(Error { class: Class::Invalid, path: path.to_owned(), problems, text }),
+        Ok(facts) => Ok((text, facts)),
+        Err(problems) => {
+            let path = path.to_owned();
+            Err(Error { class: Class::Invalid, path, problems, text, families: Vec::new() })
+        }
     }
 }
 
@@ -105,6 +187,7 @@ mod tests {
             slot: None,
             last_success: None,
             max_age: Some(Duration::from_secs(60)),
+            definition: None,
             failure: None,
             state: State::default(),
         }
@@ -124,14 +207,16 @@ mod tests {
         let old = std::fs::read(place.path().join("x.prom")).unwrap();
         let held = directory.lock_publishing(Duration::ZERO).unwrap();
         let later = Header { slot: Some(1), ..header() };
-        let error = directory.publish_within(&later, &families(), Duration::from_millis(30)).unwrap_err();
+        let error = directory
+            .publish_within(&Claims::default(), &later, &families(), Duration::from_millis(30))
+            .unwrap_err();
         assert_eq!(error.class, Class::Lock);
         assert!(error.to_string().contains("0.03 s"), "{error}");
         assert_eq!(std::fs::read(place.path().join("x.prom")).unwrap(), old);
         // The file and the lock: no temporary is left.
         assert_eq!(place.path().read_dir().unwrap().count(), 2);
         drop(held);
-        directory.publish_within(&later, &families(), Duration::ZERO).unwrap();
+        directory.publish_within(&Claims::default(), &later, &families(), Duration::ZERO).unwrap();
     }
 
     #[test]
@@ -141,8 +226,9 @@ mod tests {
         directory.publish(&header(), &families()).unwrap();
         let held = directory.lock_publishing(Duration::ZERO).unwrap();
         std::thread::scope(|scope| {
-            let publisher =
-                scope.spawn(|| directory.publish_within(&header(), &families(), Duration::from_secs(60)));
+            let publisher = scope.spawn(|| {
+                directory.publish_within(&Claims::default(), &header(), &families(), Duration::from_secs(60))
+            });
             // It is past its first look at the target once its temporary file is there.
             while place.path().read_dir().unwrap().count() < 3 {
                 std::thread::yield_now();

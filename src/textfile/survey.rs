@@ -39,6 +39,16 @@ pub enum Content<T> {
     Unreadable(Errno),
 }
 
+impl<T> Content<T> {
+    /// What was made of its text, where it has one.
+    pub fn text(&self) -> Option<&T> {
+        match self {
+            Content::Text(made) => Some(made),
+            _ => None,
+        }
+    }
+}
+
 /// One entry.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
@@ -63,12 +73,18 @@ pub struct Survey<T> {
     largest: u64,
     /// Where files are read to.
     buffer: Vec<u8>,
+    looked: bool,
 }
 
 impl<T> Survey<T> {
     /// A survey that has seen nothing yet, and does not read files larger than `largest` bytes.
     pub fn new(largest: u64) -> Self {
-        Self { entries: BTreeMap::new(), largest, buffer: Vec::new() }
+        Self { entries: BTreeMap::new(), largest, buffer: Vec::new(), looked: false }
+    }
+
+    /// Whether it has seen nothing yet.
+    pub(super) fn is_new(&self) -> bool {
+        !self.looked
     }
 
     /// The entries, in order.
@@ -111,6 +127,7 @@ impl<T> Survey<T> {
     ) -> Result<bool, Error> {
         let mut before = std::mem::take(&mut self.entries);
         let mut changed = false;
+        self.looked = true;
         for (name, kind) in directory.list()? {
             if !name.as_bytes().ends_with(b".prom") {
                 continue;
@@ -173,8 +190,18 @@ impl<T> Survey<T> {
 
 /// Reads the file at `path` as an entry of a directory is read, whatever its size.
 pub fn read_path<T>(path: &Path, make: impl FnMut(&[u8]) -> T) -> Content<T> {
-    match fstatat(AT_FDCWD, path, AtFlags::empty()) {
-        Ok(stat) => read(AT_FDCWD, path.as_os_str(), true, stat, u64::MAX, &mut Vec::new(), make).0,
+    read_at(AT_FDCWD, path.as_os_str(), u64::MAX, make)
+}
+
+/// Reads `name` of the directory `at` as a survey does.
+pub(super) fn read_at<T>(
+    at: BorrowedFd<'_>,
+    name: &OsStr,
+    largest: u64,
+    make: impl FnMut(&[u8]) -> T,
+) -> Content<T> {
+    match fstatat(at, name, AtFlags::empty()) {
+        Ok(stat) => read(at, name, true, stat, largest, &mut Vec::new(), make).0,
         Err(errno) => Content::Unreadable(errno),
     }
 }
@@ -359,6 +386,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "as another tool would")]
     fn only_what_has_changed_is_read_again() {
         let (place, directory) = setup();
         for number in 0..1000 {

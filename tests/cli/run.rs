@@ -88,7 +88,8 @@ fn a_slot_that_another_served_meanwhile_is_not_served_again() {
     let definition = &loaded.definitions[0];
     let (directory, source) = (Directory::open(&host.textfile_dir()).unwrap(), host.collectors_dir());
     let stop = Stop::listen().unwrap();
-    let runner = Runner { directory: &directory, source: &source, stop: &stop };
+    let claims = promdrop::textfile::Claims::default();
+    let runner = Runner { directory: &directory, source: &source, stop: &stop, claims: &claims };
     let slot = runner.due(&definition.stem, definition.header.interval, now()).unwrap();
     assert!(runner.run_due(definition, slot).is_some());
     // Two found it due; the second comes to the lock once the first has given it back.

@@ -24,6 +24,7 @@ pub fn header() -> Header {
         slot: Some(1_754_900_000_000),
         last_success: None,
         max_age: Some(Duration::from_secs(60)),
+        definition: None,
         failure: None,
         state: State::default(),
     }

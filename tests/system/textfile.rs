@@ -17,6 +17,7 @@ fn header() -> Header {
         slot: None,
         last_success: None,
         max_age: Some(std::time::Duration::from_secs(60)),
+        definition: None,
         failure: None,
         state: State::default(),
     }

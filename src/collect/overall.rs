@@ -1,0 +1,110 @@
+//! What there is to say of a run as a whole: promdrop.prom.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::time::Duration;
+
+use super::State;
+use super::health::seconds;
+use crate::exposition::{Descriptor, Family, Kind};
+use crate::textfile::{self, Directory, Others};
+
+/// The age of promdrop.prom. A host where nothing has run for so long has other news than this.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
+const BUILD_INFO: Descriptor = Descriptor {
+    name: "promdrop_build_info",
+    help: "The version of promdrop that ran last; always 1.",
+    kind: Kind::Gauge,
+};
+const LAST_RUN: Descriptor = Descriptor {
+    name: "promdrop_last_run_timestamp_seconds",
+    help: "When promdrop last ran a collector, in seconds since the epoch.",
+    kind: Kind::Gauge,
+};
+const DURATION: Descriptor = Descriptor {
+    name: "promdrop_last_run_duration_seconds",
+    help: "How long that run of promdrop took as a whole.",
+    kind: Kind::Gauge,
+};
+const DEFINITIONS: Descriptor = Descriptor {
+    name: "promdrop_definitions",
+    help: "Collector definitions by state: enabled, disabled, or failed to load.",
+    kind: Kind::Gauge,
+};
+const FOREIGN_FILES: Descriptor = Descriptor {
+    name: "promdrop_foreign_files",
+    help: "Files of others in the textfile directory, by the worst that each does to a scrape: harmless, reject, distort or poison, or unproven where it can't be read.",
+    kind: Kind::Gauge,
+};
+
+/// A run.
+#[derive(Debug)]
+pub struct Overall {
+    /// When it began, in ms since the epoch.
+    pub began: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// How many definitions are enabled.
+    pub enabled: usize,
+    /// How many are disabled.
+    pub disabled: usize,
+    /// How many can't be loaded.
+    pub failed: usize,
+    /// What else the directory holds.
+    pub others: Others,
+}
+
+impl Overall {
+    /// Publishes it, as of the collectors directory `source`.
+    ///
+    /// # Errors
+    /// As [`Directory::publish`].
+    pub fn publish(&self, directory: &Directory, source: &Path) -> Result<(), textfile::Error> {
+        let header = textfile::Header {
+            kind: textfile::Kind::Collector,
+            source: source.display().to_string(),
+            file: textfile::RUN_FILE.to_owned(),
+            slot: None,
+            last_success: Some(self.began),
+            max_age: Some(MAX_AGE),
+            definition: None,
+            failure: None,
+            state: State::default(),
+        };
+        directory.publish(&header, &self.families())
+    }
+
+    fn families(&self) -> Vec<Family> {
+        let one = |descriptor: &Descriptor, value: f64| {
+            let mut family = Family::new(descriptor);
+            family.push(Vec::new(), value);
+            family
+        };
+        let counts = |descriptor: &Descriptor, label: &'static str, counts: &[(&'static str, usize)]| {
+            let mut family = Family::new(descriptor);
+            for (value, count) in counts {
+                family.push(vec![(Cow::Borrowed(label), Cow::Borrowed(*value))], *count as f64);
+            }
+            family
+        };
+        let mut build = Family::new(&BUILD_INFO);
+        build.push(vec![(Cow::Borrowed("version"), Cow::Borrowed(env!("CARGO_PKG_VERSION")))], 1.0);
+        let states = [("enabled", self.enabled), ("disabled", self.disabled), ("failed", self.failed)];
+        let Others { harmless, reject, distort, poison, unproven } = self.others;
+        let classes = [
+            ("harmless", harmless),
+            ("reject", reject),
+            ("distort", distort),
+            ("poison", poison),
+            ("unproven", unproven),
+        ];
+        vec![
+            build,
+            one(&LAST_RUN, seconds(self.began)),
+            one(&DURATION, self.took.as_secs_f64()),
+            counts(&DEFINITIONS, "state", &states),
+            counts(&FOREIGN_FILES, "class", &classes),
+        ]
+    }
+}

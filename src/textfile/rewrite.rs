@@ -1,0 +1,125 @@
+//! Changes to files of promdrop's own that are no run: a family is withdrawn, or takes the HELP of a newer file.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{fstat, fstatat, futimens};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::directory::Directory;
+use super::error::Error;
+use super::header::Header;
+use super::lock::PUBLISH_WAIT;
+use super::meeting::others;
+use super::publish::{rename, set_mode};
+use super::seen::{Owner, Seen};
+use super::survey::Survey;
+use crate::exposition::{self, Facts, Family, clashes_with};
+
+impl Directory {
+    /// Puts `families`, which were withdrawn from `file`, back, if they contradict nothing as they are now. The caller
+    /// holds the lock.
+    pub(super) fn restore(
+        &self,
+        survey: &mut Survey<Seen>,
+        file: &str,
+        families: Vec<Family>,
+    ) -> Result<(), Error> {
+        let back = self.text_of(file).and_then(|text| changed(&text, |there| there.extend(families.clone())));
+        let Some((text, facts)) = back else { return Ok(()) };
+        let others: Vec<(&str, &Seen)> = others(survey, file).collect();
+        let known: Vec<&Facts> = others.iter().map(|(_, seen)| &seen.facts).collect();
+        let mut texts = |index: usize| match index.checked_sub(1) {
+            None => Some(text.clone()),
+            Some(index) => others.get(index).and_then(|(name, _)| self.text_of(name)),
+        };
+        if !clashes_with(&facts, &known, &mut texts).is_empty() {
+            return Ok(());
+        }
+        self.rewrite(survey, file, |there| there.extend(families))
+    }
+
+    /// Publishes `file` anew with its families as `change` leaves them; its header and its times stay. The caller holds
+    /// the lock. `survey` is told. Without families, or where it can't be read any more, it is removed.
+    pub(super) fn rewrite(
+        &self,
+        survey: &mut Survey<Seen>,
+        file: &str,
+        change: impl FnOnce(&mut Vec<Family>),
+    ) -> Result<(), Error> {
+        let path = self.path().join(file);
+        let Some((text, facts)) = self.text_of(file).and_then(|text| changed(&text, change)) else {
+            return self.remove(survey, file);
+        };
+        let failed = |action: &'static str| move |e: Errno| (action, e);
+        let write = || -> Result<_, (&'static str, Errno)> {
+            let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
+            let io = |e: std::io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+            let temporary = self.temporary().map_err(|_| ("write beside it", Errno::EIO))?;
+            set_mode(temporary.as_file()).map_err(failed("set its mode"))?;
+            temporary.as_file().write_all(&text).map_err(io).map_err(failed("write it"))?;
+            let modified = TimeSpec::new(old.st_mtime, old.st_mtime_nsec);
+            futimens(temporary.as_file().as_fd(), &modified, &modified).map_err(failed("keep its time"))?;
+            temporary.as_file().sync_all().map_err(io).map_err(failed("write it to disk"))?;
+            rename(temporary, self, file).map_err(io).map_err(failed("put it in place"))
+        };
+        let renamed = write().map_err(|(action, errno)| Error::io(&path, action, errno))?;
+        if let (Ok(stat), Some(header)) = (fstat(&renamed), Header::ours(&text, file)) {
+            survey.note(file, &stat, Seen { owner: Owner::of(&header), facts });
+        }
+        Ok(())
+    }
+
+    /// Removes `file`, of which not even what promdrop says of it may stand beside the files of others.
+    ///
+    /// # Errors
+    /// Where the lock can't be had, or the file not be removed.
+    pub fn withdraw_file(&self, file: &str) -> Result<(), Error> {
+        let lock = self.lock_publishing(PUBLISH_WAIT)?;
+        let removed = self.remove(&mut self.survey(), file);
+        drop(lock);
+        removed
+    }
+
+    /// Removes `file`. The caller holds the lock.
+    pub(super) fn remove(&self, survey: &mut Survey<Seen>, file: &str) -> Result<(), Error> {
+        match unlinkat(self.fd(), file, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => {
+                survey.forget(file);
+                Ok(())
+            }
+            Err(e) => Err(Error::io(&self.path().join(file), "remove it", e)),
+        }
+    }
+}
+
+/// Takes the families called `names` out.
+pub(super) fn withdraw(families: &mut Vec<Family>, names: &[String]) {
+    families.retain(|family| !names.iter().any(|name| *name == family.name));
+}
+
+/// Gives the family `name` the HELP of another file.
+pub(super) fn take_help(families: &mut [Family], name: &str, help: Option<&[u8]>) {
+    for family in families.iter_mut().filter(|family| family.name == name) {
+        family.help = help.map(|help| Cow::Owned(String::from_utf8_lossy(help).into_owned()));
+    }
+}
+
+/// `text` with its families changed; `None` where nothing is left, or what is left can't be proved.
+fn changed(text: &[u8], change: impl FnOnce(&mut Vec<Family>)) -> Option<(Vec<u8>, Facts)> {
+    let mut families = exposition::read(text).ok()?;
+    change(&mut families);
+    if families.is_empty() {
+        return None;
+    }
+    let mut new = Header::lines(text).to_vec();
+    let mut body = String::new();
+    exposition::render(&families, &mut body);
+    new.extend_from_slice(body.as_bytes());
+    let facts = exposition::prove(&new).ok()?;
+    Some((new, facts))
+}

@@ -1,0 +1,141 @@
+//! What is known of each file of the directory without reading it again: whose it is, and what it holds.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+
+use super::header::{Claim, Header, Kind};
+use super::survey::{Content, Survey};
+use crate::exposition::{Facts, Harm, inspect};
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub owner: Owner,
+    pub facts: Facts,
+}
+
+/// Whose a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// promdrop's.
+    Ours {
+        kind: Kind,
+        source: String,
+        /// When its definition was last changed, in ms since the epoch, as it stood when the file was published.
+        definition: Option<u64>,
+    },
+    /// promdrop's, but of another version, or damaged: as good as absent.
+    Doubtful,
+    /// Somebody else's.
+    Foreign,
+}
+
+impl Seen {
+    /// What the text of the file called `name` tells.
+    pub fn read(name: &OsStr, text: &[u8]) -> Self {
+        let owner = match name.to_str().map_or(Claim::Foreign, |name| Header::parse(text, name)) {
+            Claim::Ours(header) => Owner::of(&header),
+            Claim::Doubtful => Owner::Doubtful,
+            Claim::Copy | Claim::Foreign => Owner::Foreign,
+        };
+        Self { owner, facts: inspect(text).facts }
+    }
+}
+
+impl Owner {
+    /// The owner of what is published with `header`.
+    pub fn of(header: &Header) -> Self {
+        Owner::Ours { kind: header.kind, source: header.source.clone(), definition: header.definition }
+    }
+}
+
+/// The definitions that there are of a source, which tell what of its files still counts.
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    /// The source, as headers name it; empty where nothing is claimed.
+    pub source: String,
+    /// The file that each definition publishes, and when the definition was last changed, in ms since the epoch;
+    /// `None` where it can't be loaded.
+    pub definitions: HashMap<String, Option<u64>>,
+}
+
+/// How a file stands to one that is to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It counts as absent: no definition claims it any more, or nobody can read its header.
+    Absent,
+    /// It gives way: its definition is older, or has changed since.
+    Older,
+    /// It goes before: its definition is as new, or newer.
+    Newer,
+    /// It is somebody else's.
+    Other,
+}
+
+impl Claims {
+    /// How `file` stands, of `owner`, to what is published with `header`.
+    pub(super) fn standing(&self, header: &Header, file: &str, owner: &Owner) -> Standing {
+        let claimed = self.definitions.get(file);
+        match owner {
+            // It was promdrop's, and the definition that claims its name will publish it anew.
+            Owner::Doubtful if claimed.is_some() => Standing::Absent,
+            Owner::Ours { kind: Kind::Collector, source, definition }
+                if header.kind == Kind::Collector && *source == header.source && *source == self.source =>
+            {
+                match claimed {
+                    // What says of a run as a whole is claimed by no definition.
+                    None if file != super::RUN_FILE => Standing::Absent,
+                    Some(now) if now.is_some() && now != definition => Standing::Older,
+                    _ if *definition < header.definition => Standing::Older,
+                    _ => Standing::Newer,
+                }
+            }
+            _ => Standing::Other,
+        }
+    }
+}
+
+/// How many files of others the directory holds, by the worst that each does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Others {
+    /// Those that do no harm.
+    pub harmless: usize,
+    /// Those that node_exporter rejects.
+    pub reject: usize,
+    /// Those that lose or distort their own series.
+    pub distort: usize,
+    /// Those that harm others.
+    pub poison: usize,
+    /// Those that could not be read, so that nobody can tell.
+    pub unproven: usize,
+}
+
+impl Others {
+    /// Counts those of `survey`; `poisons` says of a file by its name whether it contradicts another.
+    pub(super) fn count(survey: &Survey<Seen>, poisons: impl Fn(&OsStr) -> bool) -> Self {
+        let mut others = Self::default();
+        for (name, entry) in survey.entries() {
+            let harm = match &entry.content {
+                Content::Text(Seen { owner: Owner::Ours { .. } | Owner::Doubtful, .. }) => continue,
+                Content::Text(seen) if name.to_str().is_none() && seen.facts.worst != Some(Harm::Reject) => {
+                    Some(Harm::Poison)
+                }
+                Content::Text(_) if poisons(name) => Some(Harm::Poison),
+                Content::Text(seen) => seen.facts.worst,
+                Content::Fifo => Some(Harm::Poison),
+                Content::NoFile(_) => Some(Harm::Reject),
+                Content::TooLarge(_) | Content::Changing | Content::Unreadable(_) => {
+                    others.unproven += 1;
+                    continue;
+                }
+            };
+            *match harm {
+                None => &mut others.harmless,
+                Some(Harm::Reject) => &mut others.reject,
+                Some(Harm::Distort) => &mut others.distort,
+                Some(Harm::Poison) => &mut others.poison,
+            } += 1;
+        }
+        others
+    }
+}
