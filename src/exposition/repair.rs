@@ -118,7 +118,7 @@ fn ends_for_good(line: &[u8]) -> bool {
         Ok(Line::Sample { .. } | Line::Type { kind: Some(_), .. }) => true,
         // node_exporter would serve a HELP text with its blanks. Nobody means or sees them; without them the text is
         // the same to the reader, and the same in every file that was written by hand.
-        Ok(Line::Help { text, .. }) => !text.bytes.is_empty(),
+        Ok(Line::Help { .. }) => true,
         _ => false,
     }
 }

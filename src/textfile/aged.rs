@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::time::Duration;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -25,19 +26,20 @@ impl Directory {
     /// Where the directory can't be listed, the lock not be had, or a file not be removed; the others are by then.
     pub fn sweep_aged(&self, now: u64, except: Option<&str>) -> Result<usize, Error> {
         let aged = self.aged(now, except)?;
-        if aged.is_empty() {
-            return Ok(0);
-        }
-        let lock = self.lock_publishing(PUBLISH_WAIT)?;
+        if aged.is_empty() { Ok(0) } else { self.remove_aged(&aged, now, PUBLISH_WAIT) }
+    }
+
+    /// Removes those of `names` that are still past their age once the lock is had: any may have been published anew.
+    fn remove_aged(&self, names: &[String], now: u64, wait: Duration) -> Result<usize, Error> {
+        let lock = self.lock_publishing(wait)?;
         let mut removed = 0;
         let mut failed = None;
-        // Asked again under the lock: it may have been published anew since.
-        for name in aged.iter().filter(|name| self.is_aged(name, now)) {
+        for name in names.iter().filter(|name| self.is_aged(name, now)) {
             match unlinkat(self.fd(), name.as_str(), UnlinkatFlags::NoRemoveDir) {
                 Ok(()) => removed += 1,
                 Err(Errno::ENOENT) => {}
                 Err(e) => {
-                    failed = Some(Error::io(&self.path().join(name), "remove it, which is past its age", e))
+                    failed = Some(Error::io(&self.path().join(name), "remove it, which is past its age", e));
                 }
             }
         }
@@ -92,10 +94,9 @@ fn is_past(header: &Header, now: u64) -> bool {
 mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
-    use std::time::Duration;
 
     use super::*;
-    use crate::textfile::State;
+    use crate::textfile::{Class, State};
 
     const NOW: u64 = 1_754_900_000_000;
     const AGE: u64 = 60_000;
@@ -172,16 +173,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_anew_while_the_lock_is_awaited_stays() {
+    fn what_is_published_anew_meanwhile_stays() {
+        let (place, directory) = setup();
+        lay(place.path(), "x.prom", &header());
+        let aged = directory.aged(u64::MAX, None).unwrap();
+        assert_eq!(aged, ["x.prom"]);
+        lay(place.path(), "x.prom", &Header { last_success: Some(u64::MAX), ..header() });
+        assert_eq!(directory.remove_aged(&aged, u64::MAX, Duration::ZERO), Ok(0));
+        assert!(place.path().join("x.prom").exists());
+    }
+
+    #[test]
+    fn nothing_is_removed_without_the_lock() {
         let (place, directory) = setup();
         lay(place.path(), "x.prom", &header());
         let held = directory.lock_publishing(Duration::ZERO).unwrap();
-        std::thread::scope(|scope| {
-            let sweeper = scope.spawn(|| directory.sweep_aged(u64::MAX, None));
-            lay(place.path(), "x.prom", &Header { last_success: Some(u64::MAX), ..header() });
-            drop(held);
-            assert_eq!(sweeper.join().unwrap(), Ok(0));
-        });
+        let error = directory.remove_aged(&["x.prom".into()], u64::MAX, Duration::ZERO).unwrap_err();
+        assert_eq!(error.class, Class::Lock);
         assert!(place.path().join("x.prom").exists());
+        drop(held);
+        assert_eq!(directory.remove_aged(&["x.prom".into()], u64::MAX, Duration::ZERO), Ok(1));
     }
 }

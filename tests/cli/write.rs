@@ -5,12 +5,14 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::stat::Mode;
 use promdrop::collect::runner::now;
 
 use crate::run::{names, rewrite, run_well, values};
 use crate::support::host::Host;
+use crate::support::wait_for;
 
 /// Starts `promdrop write` with `arguments`; stdin is the caller's to fill.
 fn start(host: &Host, arguments: &[&str]) -> Child {
@@ -430,10 +432,18 @@ fn a_write_removes_what_is_past_its_age_and_its_own_only_where_nothing_new_comes
     write_well(&host, &["x"], "c_a 2\n");
     assert_eq!(body(&host, "x.prom"), "c_a 2\n");
 
+    write_well(&host, &["y", "--max-age", "1m"], "c_b 1\n");
     written(&host, 61_000);
+    rewrite(&host, "y.prom", "last-success-ms", |_| 1);
     let child = start(&host, &["x"]);
+    wait_for(Duration::from_secs(10), "y.prom is removed", || match names(&host) {
+        names if names.contains(&"y.prom".to_owned()) => Err(names),
+        _ => Ok(()),
+    });
+    // What comes may be good, and until then there must be no moment without.
+    assert_eq!(names(&host), [".promdrop.lock", "x.prom"]);
     assert_eq!(end(child, b"nonsense\n").0, 1);
-    assert_eq!(names(&host), [".promdrop.lock", "y.prom"]);
+    assert_eq!(names(&host), [".promdrop.lock"]);
 }
 
 #[test]
