@@ -11,7 +11,7 @@ use super::lock::PUBLISH_WAIT;
 use super::rewrite::withdraw;
 use super::seen::{Claims, Others, Owner, Seen};
 use super::survey::{Content, Survey};
-use crate::exposition::{Clash, Facts, OWN_PREFIX, Position, clashes};
+use crate::exposition::{Facts, OWN_PREFIX, Position, clashes};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -55,11 +55,12 @@ impl Directory {
             survey.refresh(self, Seen::read)?;
             let found = self.clashes(&survey);
             let mut losses: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
-            for (file, family, reason) in found.iter().filter_map(|clash| clash.loser(claims)) {
-                let loss = losses.entry(file.to_owned()).or_default();
-                if !loss.0.iter().any(|known| known == family) {
-                    loss.0.push(family.to_owned());
-                    loss.1.push(reason);
+            for clash in &found {
+                let Some((loser, winner)) = clash.loser(claims) else { continue };
+                let loss = losses.entry(loser.file.clone()).or_default();
+                if !loss.0.contains(&loser.family) {
+                    loss.0.push(loser.family.clone());
+                    loss.1.push(self.reason(clash, loser, winner));
                 }
             }
             if losses.is_empty() {
@@ -88,60 +89,58 @@ impl Directory {
             })
             .collect();
         let facts: Vec<&Facts> = files.iter().map(|(_, seen)| &seen.facts).collect();
-        let text = |index: usize| files.get(index).and_then(|(name, _)| self.text_of(name));
-        let found = clashes(&facts, &mut |index| text(index));
-        let line = |index: usize, at: usize| text(index).map_or(0, |text| Position::new(&text).of(at).0);
-        found
+        let mut text = |index: usize| files.get(index).and_then(|(name, _)| self.text_of(name));
+        let side = |index: usize, family: String, at: usize| {
+            let (name, seen) = files.get(index)?;
+            Some(Side { file: (*name).to_owned(), owner: seen.owner.clone(), family, at })
+        };
+        clashes(&facts, &mut text)
             .into_iter()
             .filter_map(|clash| {
-                let side = |index: usize, family: &str, line: usize| {
-                    let (name, seen) = files.get(index)?;
-                    Some(Side {
-                        file: (*name).to_owned(),
-                        owner: seen.owner.clone(),
-                        family: family.to_owned(),
-                        line,
-                    })
-                };
-                let one = side(clash.file, &clash.family, line(clash.file, clash.at))?;
-                let two = side(clash.other, &clash.other_family, line(clash.other, clash.other_at))?;
-                Some(Meeting { clash, one, two })
+                let one = side(clash.file, clash.family, clash.at)?;
+                let two = side(clash.other, clash.other_family, clash.other_at)?;
+                Some(Meeting { one, two, message: clash.message })
             })
             .collect()
+    }
+
+    /// What contradicts what, with the line of the winner.
+    fn reason(&self, Meeting { one, message, .. }: &Meeting, loser: &Side, winner: &Side) -> String {
+        let line = self.text_of(&winner.file).map(|text| Position::new(&text).of(winner.at).0);
+        let place = line.map_or_else(|| winner.file.clone(), |line| format!("{}:{line}", winner.file));
+        match std::ptr::eq(loser, one) {
+            true => format!("{message} {place}"),
+            false => format!("in {place}, {message} {}", loser.file),
+        }
     }
 }
 
 /// Two files that contradict each other.
 struct Meeting {
-    clash: Clash,
     one: Side,
     two: Side,
+    /// What is wrong, in words that go before the name of the second.
+    message: String,
 }
 
 struct Side {
     file: String,
     owner: Owner,
     family: String,
-    line: usize,
+    at: usize,
 }
 
 impl Meeting {
-    /// The file and the family that have to go, and why; `None` where neither file is promdrop's.
-    fn loser(&self, claims: &Claims) -> Option<(&str, &str, String)> {
+    /// The side that has to go, and the other; `None` where neither file is promdrop's.
+    fn loser(&self, claims: &Claims) -> Option<(&Side, &Side)> {
         let (one, two) = (&self.one, &self.two);
-        let (loser, winner) = match (&one.owner, &two.owner) {
-            (Owner::Foreign, Owner::Foreign) => return None,
-            (Owner::Foreign, _) => (two, one),
-            (_, Owner::Foreign) => (one, two),
-            _ if claims.age(&one.file, &one.owner) <= claims.age(&two.file, &two.owner) => (one, two),
-            _ => (two, one),
-        };
-        let Clash { message, .. } = &self.clash;
-        let reason = match std::ptr::eq(loser, one) {
-            true => format!("{message} {}:{}", winner.file, winner.line),
-            false => format!("in {}:{}, {message} {}", winner.file, winner.line, loser.file),
-        };
-        Some((&loser.file, &loser.family, reason))
+        match (&one.owner, &two.owner) {
+            (Owner::Foreign, Owner::Foreign) => None,
+            (Owner::Foreign, _) => Some((two, one)),
+            (_, Owner::Foreign) => Some((one, two)),
+            _ if claims.age(&one.file, &one.owner) <= claims.age(&two.file, &two.owner) => Some((one, two)),
+            _ => Some((two, one)),
+        }
     }
 }
 
