@@ -503,6 +503,34 @@ fn what_one_file_meets_is_what_all_files_hold() {
 }
 
 #[test]
+fn what_is_told_of_several_files_is_the_first_and_told_once() {
+    let series: String = (0..50).map(|number| format!("c_a{{x=\"{number}\"}} 1\n")).collect();
+    let turned: String = series.split_inclusive('\n').rev().collect();
+    let clashes_of = |texts: &[&str]| {
+        let facts: Vec<Facts> = texts.iter().map(|text| inspect(text.as_bytes()).facts).collect();
+        let facts: Vec<&Facts> = facts.iter().collect();
+        clashes(&facts, &mut |index| texts.get(index).map(|text| text.as_bytes().to_vec()))
+    };
+    let places = |texts: &[&str]| -> Vec<_> {
+        clashes_of(texts).iter().map(|clash| (clash.file, clash.at, clash.other, clash.other_at)).collect()
+    };
+    // Of fifty series, whatever their hashes are.
+    assert_eq!(places(&[&series, &turned]), [(1, 0, 0, series.rfind("c_a").unwrap())]);
+    assert_eq!(
+        places(&["c_a 1\n", "c_a{x=\"x\"} 1\n", &series, &turned]),
+        [(3, 0, 2, series.rfind("c_a").unwrap())]
+    );
+    // Each part against the first whole only, and the other way round.
+    let whole =
+        "# TYPE c_h histogram\nc_h_bucket{le=\"+Inf\",f=\"F\"} 1\nc_h_sum{f=\"F\"} 1\nc_h_count{f=\"F\"} 1\n";
+    let (one, two) = (whole.replace('F', "1"), whole.replace('F', "2"));
+    let (part, twin) = ("c_h_sum{p=\"1\"} 1\n", "c_h_sum{p=\"2\"} 1\n");
+    assert_eq!(places(&[&one, &two, part, twin]), [(2, 0, 0, 7), (3, 0, 0, 7)]);
+    assert_eq!(places(&[part, twin, &one, &two]), [(2, 7, 0, 0), (3, 7, 0, 0)]);
+    assert_eq!(places(&[part, &one, twin]), [(1, 7, 0, 0), (2, 0, 1, 7)]);
+}
+
+#[test]
 fn gauge_histograms_are_deadly_only_with_samples() {
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a 1\n"), [(1, "gauge-histogram")]);
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a_bucket 1\n"), [(1, "gauge-histogram")]);

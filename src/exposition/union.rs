@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::family::Kind;
 use super::reading::inspect;
 use super::rules::{Finding, Harm, Rule, Versions};
@@ -80,31 +82,38 @@ pub fn clashes(files: &[&Facts], texts: &mut Texts<'_>) -> Vec<Clash> {
     }
     let mut found = Vec::new();
     for (name, shared) in &holders {
-        for (index, (file, family)) in shared.iter().enumerate().skip(1) {
+        let mut seen = Seen::default();
+        for (index, (file, family)) in shared.iter().enumerate() {
             let before = shared.get(..index).unwrap_or_default();
-            let clash = before
-                .iter()
-                .filter(|(other, _)| meet(files, *file, *other))
-                .find_map(|(other, twin)| compare((*file, family), (*other, twin), texts));
+            let sharing = if shared.len() > 1 { seen.first(index, family) } else { None };
+            let mut meeting = before.iter().enumerate().filter(|(_, (other, _))| meet(files, *file, *other));
+            let clash = meeting.find_map(|(place, (other, twin))| {
+                let (ours, theirs) = ((*file, *family), (*other, *twin));
+                let may_share = sharing.is_some_and(|first| first <= place);
+                declared(ours, theirs).or_else(|| if may_share { series(ours, theirs, texts) } else { None })
+            });
             found.extend(clash);
         }
-        for (file, family) in shared {
-            for suffix in family.kind.suffixes() {
-                let part = format!("{name}{suffix}");
-                for (other, part) in holders.get(&*part).into_iter().flatten() {
-                    if file != other && meet(files, *file, *other) {
-                        found.push(match file > other {
-                            true => suffix_clash((*file, family), (*other, part)),
-                            false => suffix_clash((*other, part), (*file, family)),
-                        });
-                    }
+        for suffix in Kind::Histogram.suffixes() {
+            let Some(parts) = holders.get(&*format!("{name}{suffix}")) else { continue };
+            let is_whole = |family: &FamilyFacts| family.kind.suffixes().contains(suffix);
+            for (file, family) in shared.iter().filter(|(_, family)| is_whole(family)) {
+                let mut before = parts.iter().take_while(|(other, _)| other < file);
+                if let Some(part) = before.find(|(other, _)| meet(files, *file, *other)) {
+                    found.push(suffix_clash((*file, family), *part));
+                }
+            }
+            for (file, part) in parts {
+                let mut before = shared.iter().take_while(|(other, _)| other < file);
+                if let Some(whole) =
+                    before.find(|(other, family)| is_whole(family) && meet(files, *file, *other))
+                {
+                    found.push(suffix_clash((*file, part), *whole));
                 }
             }
         }
     }
-    found.sort_by(|one, two| {
-        (one.file, one.at, one.rule, one.other).cmp(&(two.file, two.at, two.rule, two.other))
-    });
+    found.sort_by_key(|clash| (clash.file, clash.at, clash.rule, clash.other, clash.other_at));
     found
 }
 
@@ -120,7 +129,8 @@ pub fn clashes_with(new: &Facts, others: &[&Facts], texts: &mut Texts<'_>) -> Ve
         }
         for theirs in &other.families {
             if let Some(ours) = by_name.get(&*theirs.name) {
-                found.extend(compare((0, ours), (index + 1, theirs), texts));
+                let (ours, theirs) = ((0, *ours), (index + 1, theirs));
+                found.extend(declared(ours, theirs).or_else(|| series(ours, theirs, texts)));
             }
             for suffix in theirs.kind.suffixes() {
                 if let Some(ours) = by_name.get(&*format!("{}{suffix}", theirs.name)) {
@@ -167,14 +177,26 @@ fn meet(files: &[&Facts], one: usize, two: usize) -> bool {
     !rejected_by(one).or(rejected_by(two)).is_all()
 }
 
-/// A family of one name in two files.
-fn compare(
-    (file, family): (usize, &FamilyFacts),
-    (other, twin): (usize, &FamilyFacts),
-    texts: &mut Texts<'_>,
-) -> Option<Clash> {
-    let name = short(&family.name);
-    let clash = |rule, at, other_at, message: String, cure| Clash {
+/// Of a family, which file has a series first: so that not each file must be compared with each.
+#[derive(Default)]
+struct Seen(HashMap<u64, usize, RandomState>);
+
+impl Seen {
+    /// The first file before that has a series with the hash of one of `family`, which is that of file `index`.
+    fn first(&mut self, index: usize, family: &FamilyFacts) -> Option<usize> {
+        let firsts = family.series.iter().map(|series| *self.0.entry(series.hash).or_insert(index));
+        firsts.min().filter(|first| *first < index)
+    }
+}
+
+fn clash(
+    rule: Rule,
+    (file, family, at): (usize, &FamilyFacts, usize),
+    (other, twin, other_at): (usize, &FamilyFacts, usize),
+    message: String,
+    cure: &'static str,
+) -> Clash {
+    Clash {
         rule,
         family: family.name.to_string(),
         file,
@@ -184,11 +206,19 @@ fn compare(
         other_at,
         message,
         cure,
-    };
+    }
+}
+
+const ONCE: &str = "publish each series once; give it a label that tells the two apart";
+
+/// What two files that hold a family contradict each other in before any of its series is looked at.
+fn declared((file, family): (usize, &FamilyFacts), (other, twin): (usize, &FamilyFacts)) -> Option<Clash> {
+    let name = short(&family.name);
     if family.kind != twin.kind {
         let message = format!("`{name}` is of TYPE {} here, and {} in", family.kind.word(), twin.kind.word());
         let cure = "give it the same TYPE line in both, or rename one of the two families";
-        return Some(clash(Rule::TypeConflict, family.kind_at, twin.kind_at, message, cure));
+        let (ours, theirs) = ((file, family, family.kind_at), (other, twin, twin.kind_at));
+        return Some(clash(Rule::TypeConflict, ours, theirs, message, cure));
     }
     if family.help != twin.help {
         let message = match (&family.help, &twin.help) {
@@ -197,25 +227,36 @@ fn compare(
             (None, _) => format!("`{name}` has no HELP here, but in"),
         };
         let cure = "give it the same HELP line in both, byte for byte, or none";
-        return Some(clash(Rule::HelpConflict, family.help_at, twin.help_at, message, cure));
+        let (ours, theirs) = ((file, family, family.help_at), (other, twin, twin.help_at));
+        return Some(clash(Rule::HelpConflict, ours, theirs, message, cure));
     }
-    let cure = "publish each series once; give it a label that tells the two apart";
     if family.opaque || twin.opaque {
         let message = format!("`{name}` has series here that may be those in");
-        return Some(clash(Rule::SeriesConflict, family.at, twin.at, message, cure));
+        let (ours, theirs) = ((file, family, family.at), (other, twin, twin.at));
+        return Some(clash(Rule::SeriesConflict, ours, theirs, message, ONCE));
     }
-    let (at, other_at) = shared_series((file, family), (other, twin), texts)?;
-    let message = format!("this series of `{name}` is also in");
-    Some(clash(Rule::SeriesConflict, at, other_at, message, cure))
+    None
 }
 
-/// Where a series stands that both families have.
+/// The first series of a family in one file that another file has, too.
+fn series(
+    (file, family): (usize, &FamilyFacts),
+    (other, twin): (usize, &FamilyFacts),
+    texts: &mut Texts<'_>,
+) -> Option<Clash> {
+    let (at, other_at) = shared_series((file, family), (other, twin), texts)?;
+    let message = format!("this series of `{}` is also in", short(&family.name));
+    Some(clash(Rule::SeriesConflict, (file, family, at), (other, twin, other_at), message, ONCE))
+}
+
+/// Where the first series of `family` stands that `twin` has, too.
 fn shared_series(
     (file, family): (usize, &FamilyFacts),
     (other, twin): (usize, &FamilyFacts),
     texts: &mut Texts<'_>,
 ) -> Option<(usize, usize)> {
     let mut two = None;
+    let mut first: Option<(usize, usize)> = None;
     let (mut ours, mut theirs) = (family.series.as_slice(), twin.series.as_slice());
     while let (Some((one, rest)), Some((twin_one, twin_rest))) = (ours.split_first(), theirs.split_first()) {
         match one.hash.cmp(&twin_one.hash) {
@@ -224,22 +265,26 @@ fn shared_series(
             std::cmp::Ordering::Equal => {
                 let (text, twin_text) = two.get_or_insert_with(|| (texts(file), texts(other)));
                 // All of one side that have the hash are compared with all of the other's.
-                let ours_equal = ours.iter().take_while(|series| series.hash == one.hash);
-                let theirs_equal = || theirs.iter().take_while(|series| series.hash == one.hash);
-                for series in ours_equal.clone() {
-                    for theirs in theirs_equal() {
-                        if is_same(family.kind, (text, series.at), (twin_text, theirs.at)) {
-                            return Some((series.at, theirs.at));
-                        }
-                    }
-                }
-                let (count, twin_count) = (ours_equal.count(), theirs_equal().count());
-                ours = ours.get(count..).unwrap_or_default();
-                theirs = theirs.get(twin_count..).unwrap_or_default();
+                let (same, rest) = split_equal(ours, one.hash);
+                let (twin_same, twin_rest) = split_equal(theirs, one.hash);
+                let is_earlier = |series: &&SeriesRef| first.is_none_or(|(at, _)| series.at < at);
+                let meeting = same.iter().take_while(is_earlier).find_map(|ours| {
+                    let is_same =
+                        |theirs: &&SeriesRef| is_same(family.kind, (text, ours.at), (twin_text, theirs.at));
+                    Some((ours.at, twin_same.iter().find(is_same)?.at))
+                });
+                first = meeting.or(first);
+                (ours, theirs) = (rest, twin_rest);
             }
         }
     }
-    None
+    first
+}
+
+/// Those of `series` at its start that have this hash, and the rest.
+fn split_equal(series: &[SeriesRef], hash: u64) -> (&[SeriesRef], &[SeriesRef]) {
+    let count = series.iter().take_while(|series| series.hash == hash).count();
+    series.split_at_checked(count).unwrap_or_default()
 }
 
 /// Whether two samples have the same labels. Where a text can't be had any more, the equal hash is taken at its word.
@@ -264,15 +309,11 @@ fn suffix_clash((file, family): (usize, &FamilyFacts), (other, twin): (usize, &F
     } else {
         format!("`{}` is a part of the {} `{}` in", short(&family.name), twin.kind.word(), short(&twin.name))
     };
-    Clash {
-        rule: Rule::SuffixConflict,
-        family: family.name.to_string(),
-        file,
-        at: family.at,
-        other,
-        other_family: twin.name.to_string(),
-        other_at: twin.at,
+    clash(
+        Rule::SuffixConflict,
+        (file, family, family.at),
+        (other, twin, twin.at),
         message,
-        cure: "rename one of the two families",
-    }
+        "rename one of the two families",
+    )
 }
