@@ -81,8 +81,7 @@ impl Parts {
                 _ => exact_groups(text, kind, same).iter().for_each(|(run, parts)| check(run, parts)),
             }
         }
-        let labels = |at| labels_at(text, at, kind.bound(), false);
-        whole.duplicates = duplicates(&mut whole.groups, |one, two| labels(one) == labels(two));
+        whole.duplicates = duplicates(&mut whole.groups, |at| labels_at(text, at, kind.bound(), false));
         whole
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn read(line: &[u8]) -> Option<(Quoted, usize)> {
             }
             _ => return None,
         }
-        if name == b"__name__" || quoted.labels.contains(&name) {
+        if name == b"__name__" {
             return None;
         }
         quoted.labels.push(name);
@@ -69,7 +69,14 @@ pub(super) fn read(line: &[u8]) -> Option<(Quoted, usize)> {
             _ => return None,
         }
     }
-    Some((quoted, cursor.at + 1))
+    let is_twice = has_twice(&quoted.labels);
+    (!is_twice).then_some((quoted, cursor.at + 1))
+}
+
+fn has_twice(names: &[Vec<u8>]) -> bool {
+    let mut sorted: Vec<&Vec<u8>> = names.iter().collect();
+    sorted.sort_unstable();
+    sorted.windows(2).any(|pair| matches!(pair, [one, two] if one == two))
 }
 
 struct Cursor<'a> {

@@ -676,7 +676,7 @@ impl<'t> Reader<'t> {
         let text = self.text;
         if kind.suffixes().is_empty() {
             let labels = |at| series::labels_at(text, at, None, false);
-            let found = series::duplicates(&mut family.series, |one, two| labels(one) == labels(two));
+            let found = series::duplicates(&mut family.series, labels);
             for (first, at) in found {
                 self.duplicate(family, first, at);
             }

@@ -60,20 +60,22 @@ pub(super) fn line_at(text: &[u8], at: usize) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Sorts `series` and returns each that stands in it again, with the one before it in the text. `same` compares two to
-/// the byte, by their places; it is asked where the hashes are equal.
-pub(super) fn duplicates(
+/// Sorts `series` and returns each that stands in it again, with the one before it in the text. `labels` are those of
+/// the series at a place; they are asked for where the hashes are equal, and once, since their line may be long.
+pub(super) fn duplicates<'t>(
     series: &mut [SeriesRef],
-    mut same: impl FnMut(usize, usize) -> bool,
+    labels: impl Fn(usize) -> Option<LabelSet<'t>>,
 ) -> Vec<(usize, usize)> {
     series.sort_unstable();
     let mut found = Vec::new();
     for run in series.chunk_by(|one, two| one.hash == two.hash).filter(|run| run.len() > 1) {
         // In a run all but always all are the same, and then this is one comparison each.
-        for (index, later) in run.iter().enumerate().skip(1) {
-            let before = run.get(..index).unwrap_or_default();
-            if let Some(first) = before.iter().find(|first| same(first.at, later.at)) {
-                found.push((first.at, later.at));
+        let mut known: Vec<(usize, Option<LabelSet<'t>>)> = Vec::new();
+        for later in run {
+            let labels = labels(later.at);
+            match known.iter().find(|(_, before)| *before == labels) {
+                Some((first, _)) => found.push((*first, later.at)),
+                None => known.push((later.at, labels)),
             }
         }
     }
