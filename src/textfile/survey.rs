@@ -6,15 +6,18 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read as _;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, major, minor};
+use nix::time::{ClockId, clock_gettime};
 
 use super::directory::{Directory, Stamp, is_regular, kind_word};
 use super::error::Error;
@@ -23,19 +26,19 @@ use super::error::Error;
 const TRIES: usize = 5;
 
 /// What an entry is, for node_exporter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content<T> {
-    /// A text, and what was made of it.
+    /// A text, and what was made of it. A link to /dev/null is an empty one.
     Text(T),
     /// A regular file of so many bytes, more than are read.
     TooLarge(u64),
-    /// A file that was longer at each look.
+    /// A file that was another one, or longer than its size, at each look.
     Changing,
     /// To open it is to wait for a writer.
     Fifo,
     /// Neither a regular file nor a FIFO: what it is.
     NoFile(&'static str),
-    /// It can't be opened, or is a link that leads nowhere.
+    /// It can't be opened, or is a link that leads nowhere (`ENOENT`) or round in a circle (`ELOOP`).
     Unreadable(Errno),
 }
 
@@ -54,7 +57,8 @@ impl<T> Content<T> {
 pub struct Entry<T> {
     /// What it is.
     pub content: Content<T>,
-    /// Whether it is a symbolic link; what else is told here is of what it leads to.
+    /// Whether it is a symbolic link. What else is told here is of what it leads to, or of the link itself where that
+    /// is nowhere.
     pub is_link: bool,
     /// Its permissions, and its file type.
     pub mode: u32,
@@ -62,7 +66,11 @@ pub struct Entry<T> {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// Its size in bytes.
+    pub size: u64,
     stamp: Option<Stamp>,
+    /// A hash of the text where that could still change with no change of the stamp.
+    young: Option<u64>,
 }
 
 /// The entries of a directory whose names end in `.prom`, in the order in which node_exporter reads them.
@@ -71,15 +79,14 @@ pub struct Survey<T> {
     entries: BTreeMap<OsString, Entry<T>>,
     /// The size past which a file is not read.
     largest: u64,
-    /// Where files are read to.
-    buffer: Vec<u8>,
+    hasher: RandomState,
     looked: bool,
 }
 
 impl<T> Survey<T> {
     /// A survey that has seen nothing yet, and does not read files larger than `largest` bytes.
     pub fn new(largest: u64) -> Self {
-        Self { entries: BTreeMap::new(), largest, buffer: Vec::new(), looked: false }
+        Self { entries: BTreeMap::new(), largest, hasher: RandomState::new(), looked: false }
     }
 
     /// Whether it has seen nothing yet.
@@ -97,8 +104,8 @@ impl<T> Survey<T> {
         self.entries.get(OsStr::new(name))
     }
 
-    /// Looks at the directory until two looks in a row find the same, so that what is told was so at one moment;
-    /// whether it was, or kept changing.
+    /// Looks at the directory until a look finds all as the one before left it: all that is told was so at the moment
+    /// between the two. Whether it came to that; if not, the directory kept changing.
     ///
     /// # Errors
     /// As for [`refresh`](Self::refresh).
@@ -116,35 +123,51 @@ impl<T> Survey<T> {
     }
 
     /// Looks at the directory once more; whether anything has changed. `make` is given the name and the text of each
-    /// file that has.
+    /// file that has. A file that is still [`Content::Changing`] counts as what it was.
     ///
     /// # Errors
-    /// Where the directory can't be listed.
+    /// Where the directory can't be listed. What was known stands then.
     pub fn refresh(
         &mut self,
         directory: &Directory,
+        make: impl FnMut(&OsStr, &[u8]) -> T,
+    ) -> Result<bool, Error> {
+        self.refresh_at(directory, now, make)
+    }
+
+    fn refresh_at(
+        &mut self,
+        directory: &Directory,
+        now: impl Fn() -> Duration,
         mut make: impl FnMut(&OsStr, &[u8]) -> T,
     ) -> Result<bool, Error> {
-        let mut before = std::mem::take(&mut self.entries);
-        let mut changed = false;
+        let listed = directory.list()?.into_iter().map(|(name, _)| name);
+        let mut names: Vec<OsString> = listed.filter(|name| name.as_bytes().ends_with(b".prom")).collect();
         self.looked = true;
-        for (name, kind) in directory.list()? {
-            if !name.as_bytes().ends_with(b".prom") {
-                continue;
-            }
+        // A name that is replaced while they are listed may be missing, or be there twice.
+        names.extend(self.entries.keys().cloned());
+        names.sort_unstable();
+        names.dedup();
+        let mut before = std::mem::take(&mut self.entries);
+        let mut buffer = Vec::new();
+        let mut changed = false;
+        for name in names {
             let old = before.remove(&name);
-            let found = self.look(directory, &name, kind, old, &mut make);
-            // It may have gone since it was listed.
-            let Some((entry, is_new)) = found else { continue };
-            changed |= is_new;
-            self.entries.insert(name, entry);
+            let was_there = old.is_some();
+            match self.look(directory.fd(), &name, old, now(), &mut buffer, &mut make) {
+                None => changed |= was_there,
+                Some((entry, is_new)) => {
+                    changed |= is_new;
+                    self.entries.insert(name, entry);
+                }
+            }
         }
-        Ok(changed | !before.is_empty())
+        Ok(changed)
     }
 
     /// Notes what was published as `name` just now, so that it need not be read.
     pub(super) fn note(&mut self, name: &str, stat: &FileStat, made: T) {
-        self.entries.insert(name.into(), entry(Content::Text(made), false, Some(stat)));
+        self.entries.insert(name.into(), Entry::new(Content::Text(made), false, Some(stat)));
     }
 
     /// Notes that `name` was removed.
@@ -154,42 +177,92 @@ impl<T> Survey<T> {
 
     /// What `name` is, and whether it has changed since it was `old`; `None` where it is gone.
     fn look(
-        &mut self,
-        directory: &Directory,
+        &self,
+        at: BorrowedFd<'_>,
         name: &OsStr,
-        kind: Option<Type>,
         old: Option<Entry<T>>,
+        now: Duration,
+        buffer: &mut Vec<u8>,
         make: &mut impl FnMut(&OsStr, &[u8]) -> T,
     ) -> Option<(Entry<T>, bool)> {
-        // Some filesystems don't say what an entry is.
-        let is_link = match kind {
-            Some(kind) => kind == Type::Symlink,
-            None => fstatat(directory.fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW)
-                .is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits()),
+        let known = old.as_ref().and_then(Entry::known);
+        let (content, is_link, stat) = match see(at, name, self.largest, known, buffer) {
+            Seen::Gone => return None,
+            Seen::Known => return old.map(|old| (old, false)),
+            Seen::New(content, is_link, stat) => (content, is_link, stat),
         };
-        let stat = match fstatat(directory.fd(), name, AtFlags::empty()) {
-            Ok(stat) => stat,
-            Err(Errno::ENOENT) if !is_link => return None,
-            Err(errno) => {
-                let same = old.is_some_and(|old| matches!(old.content, Content::Unreadable(e) if e == errno));
-                return Some((entry(Content::Unreadable(errno), is_link, None), !same));
+        let young = match (&content, &stat) {
+            (Content::Text(()), Some(stat)) if is_young(stat, now) => Some(self.hasher.hash_one(&buffer)),
+            _ => None,
+        };
+        let fresh = Entry { young, ..Entry::new(content, is_link, stat.as_ref()) };
+        match old {
+            Some(old) if old.is_as(&fresh, || self.hasher.hash_one(&buffer)) => {
+                Some((Entry { young, ..old }, false))
             }
-        };
-        if let Some(old) = old.filter(|old| old.stamp == Some(Stamp::of(&stat)) && old.is_link == is_link) {
-            return Some((old, false));
+            _ => Some((fresh.map(|()| make(name, buffer)), true)),
         }
-        let (largest, buffer) = (self.largest, &mut self.buffer);
-        let (content, stat) =
-            read(directory.fd(), name, is_link, stat, largest, buffer, |text| make(name, text));
-        // One that changes is looked at again each time.
-        let stamp = (!matches!(content, Content::Changing)).then(|| Stamp::of(&stat));
-        let entry = Entry { stamp, ..entry(content, is_link, Some(&stat)) };
-        Some((entry, true))
     }
 }
 
-/// Reads the file at `path` as an entry of a directory is read, whatever its size.
-pub fn read_path<T>(path: &Path, make: impl FnMut(&[u8]) -> T) -> Content<T> {
+impl<T> Entry<T> {
+    fn new(content: Content<T>, is_link: bool, stat: Option<&FileStat>) -> Self {
+        Self {
+            content,
+            is_link,
+            mode: stat.map_or(0, |stat| stat.st_mode),
+            uid: stat.map_or(0, |stat| stat.st_uid),
+            gid: stat.map_or(0, |stat| stat.st_gid),
+            size: stat.map_or(0, size),
+            stamp: stat.map(Stamp::of),
+            young: None,
+        }
+    }
+
+    /// What tells that it is still the same, where that can be told without opening it.
+    fn known(&self) -> Option<(Stamp, bool)> {
+        match self.content {
+            // What hindered may have gone with no trace in the file's own status.
+            Content::Changing | Content::Unreadable(_) => None,
+            Content::Text(_) if self.young.is_some() => None,
+            _ => self.stamp.map(|stamp| (stamp, self.is_link)),
+        }
+    }
+
+    /// Whether it is still the same, now that it was looked into and is `fresh`, whose text has `hash`.
+    fn is_as(&self, fresh: &Entry<()>, hash: impl FnOnce() -> u64) -> bool {
+        let alike = self.is_link == fresh.is_link && self.stamp == fresh.stamp;
+        match (&self.content, fresh.content) {
+            (Content::Text(_), Content::Text(())) => alike && self.young == Some(hash()),
+            (Content::Unreadable(old), Content::Unreadable(errno)) => alike && *old == errno,
+            (Content::Changing, Content::Changing) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Entry<()> {
+    fn map<T>(self, make: impl FnOnce(()) -> T) -> Entry<T> {
+        let Self { content, is_link, mode, uid, gid, size, stamp, young } = self;
+        Entry { content: content.map(make), is_link, mode, uid, gid, size, stamp, young }
+    }
+}
+
+impl Content<()> {
+    fn map<T>(self, make: impl FnOnce(()) -> T) -> Content<T> {
+        match self {
+            Content::Text(()) => Content::Text(make(())),
+            Content::TooLarge(size) => Content::TooLarge(size),
+            Content::Changing => Content::Changing,
+            Content::Fifo => Content::Fifo,
+            Content::NoFile(word) => Content::NoFile(word),
+            Content::Unreadable(errno) => Content::Unreadable(errno),
+        }
+    }
+}
+
+/// Reads the file at `path` as an entry of a directory is read, whatever its name and size.
+pub fn read_path<T>(path: &Path, make: impl FnOnce(&[u8]) -> T) -> Content<T> {
     read_at(AT_FDCWD, path.as_os_str(), u64::MAX, make)
 }
 
@@ -198,95 +271,13 @@ pub(super) fn read_at<T>(
     at: BorrowedFd<'_>,
     name: &OsStr,
     largest: u64,
-    make: impl FnMut(&[u8]) -> T,
+    make: impl FnOnce(&[u8]) -> T,
 ) -> Content<T> {
-    match fstatat(at, name, AtFlags::empty()) {
-        Ok(stat) => read(at, name, true, stat, largest, &mut Vec::new(), make).0,
-        Err(errno) => Content::Unreadable(errno),
+    let mut buffer = Vec::new();
+    match see(at, name, largest, None, &mut buffer) {
+        Seen::New(content, ..) => content.map(|()| make(&buffer)),
+        Seen::Gone | Seen::Known => Content::Unreadable(Errno::ENOENT),
     }
-}
-
-/// Reads `name`, which is of `stat` and perhaps a link, if that can be done without harm.
-fn read<T>(
-    at: BorrowedFd<'_>,
-    name: &OsStr,
-    may_be_link: bool,
-    stat: FileStat,
-    largest: u64,
-    buffer: &mut Vec<u8>,
-    mut make: impl FnMut(&[u8]) -> T,
-) -> (Content<T>, FileStat) {
-    for _ in 0..TRIES {
-        let opened = if is_regular(&stat) { open_regular(at, name, may_be_link) } else { Ok(None) };
-        match opened {
-            Err(errno) => return (Content::Unreadable(errno), stat),
-            Ok(None) => return (special(&stat, || make(b"")), stat),
-            Ok(Some((_, stat))) if stat.st_size.unsigned_abs() > largest => {
-                return (Content::TooLarge(stat.st_size.unsigned_abs()), stat);
-            }
-            Ok(Some((file, stat))) => match read_whole(file, &stat, buffer) {
-                Ok(true) => return (Content::Text(make(buffer)), stat),
-                Ok(false) => {}
-                Err(errno) => return (Content::Unreadable(errno), stat),
-            },
-        }
-    }
-    (Content::Changing, stat)
-}
-
-fn entry<T>(content: Content<T>, is_link: bool, stat: Option<&FileStat>) -> Entry<T> {
-    Entry {
-        content,
-        is_link,
-        mode: stat.map_or(0, |stat| stat.st_mode),
-        uid: stat.map_or(0, |stat| stat.st_uid),
-        gid: stat.map_or(0, |stat| stat.st_gid),
-        stamp: stat.map(Stamp::of),
-    }
-}
-
-/// What is no regular file. /dev/null is an empty text.
-fn special<T>(stat: &FileStat, empty: impl FnOnce() -> T) -> Content<T> {
-    let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
-    if kind == SFlag::S_IFIFO {
-        Content::Fifo
-    } else if kind == SFlag::S_IFCHR && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3) {
-        Content::Text(empty())
-    } else {
-        Content::NoFile(kind_word(stat))
-    }
-}
-
-/// Opens a regular file; `None` where it has become something else meanwhile.
-fn open_regular(
-    at: BorrowedFd<'_>,
-    name: &OsStr,
-    may_be_link: bool,
-) -> Result<Option<(File, FileStat)>, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let fd = if may_be_link {
-        // What a link leads to is looked at before it is opened: to open a device may already do something to it.
-        let place = openat(at, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-        if !is_regular(&fstat(&place)?) {
-            return Ok(None);
-        }
-        open(format!("/proc/self/fd/{}", place.as_raw_fd()).as_str(), flags, Mode::empty())?
-    } else {
-        openat(at, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?
-    };
-    let stat = fstat(&fd)?;
-    Ok(is_regular(&stat).then(|| (File::from(fd), stat)))
-}
-
-/// Reads all of `file` into `buffer`; whether that was as much as `stat` says.
-fn read_whole(file: File, stat: &FileStat, buffer: &mut Vec<u8>) -> Result<bool, Errno> {
-    let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
-    buffer.clear();
-    buffer.try_reserve_exact(size.saturating_add(1)).map_err(|_| Errno::ENOMEM)?;
-    // One byte more tells of a file that grows, without reading on for ever.
-    let read = file.take(size as u64 + 1).read_to_end(buffer);
-    read.map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-    Ok(buffer.len() == size)
 }
 
 impl Directory {
@@ -308,122 +299,132 @@ impl Directory {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-    use std::os::unix::net::UnixListener;
+/// What stands at a name.
+enum Seen {
+    /// Nothing.
+    Gone,
+    /// What is known already.
+    Known,
+    /// What it is (a text stands in the buffer), whether it is a link, and its status.
+    New(Content<()>, bool, Option<FileStat>),
+}
 
-    use super::*;
-
-    /// What each entry is, in order; texts by their size.
-    fn contents(survey: &Survey<usize>) -> Vec<(String, String)> {
-        survey
-            .entries()
-            .map(|(name, entry)| (name.to_string_lossy().into_owned(), format!("{:?}", entry.content)))
-            .collect()
-    }
-
-    fn setup() -> (tempfile::TempDir, Directory) {
-        let place = tempfile::tempdir().unwrap();
-        let directory = Directory::open(place.path()).unwrap();
-        (place, directory)
-    }
-
-    #[test]
-    fn every_kind_of_entry_is_told_and_none_is_waited_for() {
-        let (place, directory) = setup();
-        let at = |name: &str| place.path().join(name);
-        std::fs::write(at("text.prom"), "c_a 1\n").unwrap();
-        std::fs::write(at(".prom"), "").unwrap();
-        std::fs::write(at("x.PROM"), "").unwrap();
-        std::fs::write(at("x.prom~"), "").unwrap();
-        std::fs::write(at("large.prom"), "x".repeat(101)).unwrap();
-        std::fs::write(place.path().join(OsStr::from_bytes(b"\xff.prom")), "12").unwrap();
-        std::fs::create_dir(at("directory.prom")).unwrap();
-        nix::unistd::mkfifo(&at("fifo.prom"), Mode::S_IRWXU).unwrap();
-        nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
-        let _socket = UnixListener::bind(at("socket.prom")).unwrap();
-        for (to, name) in [
-            ("text.prom", "link.prom"),
-            ("fifo", "linked-fifo.prom"),
-            ("nowhere", "dangling.prom"),
-            ("loop.prom", "loop.prom"),
-            ("/dev/null", "null.prom"),
-            ("/dev/zero", "zero.prom"),
-        ] {
-            symlink(to, at(name)).unwrap();
-        }
-        let mut survey = Survey::new(100);
-        assert!(survey.settle(&directory, |_, text| text.len()).unwrap());
-        let expected = [
-            (".prom", "Text(0)"),
-            ("dangling.prom", "Unreadable(ENOENT)"),
-            ("directory.prom", "NoFile(\"a directory\")"),
-            ("fifo.prom", "Fifo"),
-            ("large.prom", "TooLarge(101)"),
-            ("link.prom", "Text(6)"),
-            ("linked-fifo.prom", "Fifo"),
-            ("loop.prom", "Unreadable(ELOOP)"),
-            ("null.prom", "Text(0)"),
-            ("socket.prom", "NoFile(\"a socket\")"),
-            ("text.prom", "Text(6)"),
-            ("zero.prom", "NoFile(\"a device\")"),
-            ("\u{fffd}.prom", "Text(2)"),
-        ];
-        assert_eq!(contents(&survey), expected.map(|(name, what)| (name.to_owned(), what.to_owned())));
-        let link = survey.entry("link.prom").unwrap();
-        assert!(link.is_link && link.mode & 0o777 == survey.entry("text.prom").unwrap().mode & 0o777);
-        assert!(!survey.entry("text.prom").unwrap().is_link);
-        for (name, content) in [
-            ("fifo.prom", Content::Fifo),
-            ("zero.prom", Content::NoFile("a device")),
-            ("null.prom", Content::Text(0)),
-            ("link.prom", Content::Text(6)),
-            ("nowhere", Content::Unreadable(Errno::ENOENT)),
-        ] {
-            assert_eq!(read_path(&at(name), <[u8]>::len), content, "{name}");
-        }
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "as another tool would")]
-    fn only_what_has_changed_is_read_again() {
-        let (place, directory) = setup();
-        for number in 0..1000 {
-            std::fs::write(place.path().join(format!("{number}.prom")), "c_a 1\n").unwrap();
-        }
-        let mut survey = Survey::new(100);
-        let mut read = Vec::new();
-        let mut refresh = |survey: &mut Survey<()>| {
-            read.clear();
-            let changed = survey.refresh(&directory, |name, _| read.push(name.to_owned())).unwrap();
-            (changed, read.clone())
+/// Looks at `name` in `at`, and into it unless it is `known`.
+fn see(
+    at: BorrowedFd<'_>,
+    name: &OsStr,
+    largest: u64,
+    known: Option<(Stamp, bool)>,
+    buffer: &mut Vec<u8>,
+) -> Seen {
+    buffer.clear();
+    let mut last = (false, None);
+    for _ in 0..TRIES {
+        let own = match fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(own) => own,
+            Err(Errno::ENOENT) => return Seen::Gone,
+            Err(errno) => return Seen::New(Content::Unreadable(errno), false, None),
         };
-        let (changed, all) = refresh(&mut survey);
-        assert_eq!((changed, all.len()), (true, 1000));
-        assert_eq!(refresh(&mut survey), (false, vec![]));
-        std::fs::write(place.path().join("7.prom"), "c_a 22\n").unwrap();
-        assert_eq!(refresh(&mut survey), (true, vec!["7.prom".into()]));
-        std::fs::remove_file(place.path().join("8.prom")).unwrap();
-        assert_eq!(refresh(&mut survey), (true, vec![]));
-        assert_eq!(survey.entries().count(), 999);
-        // Another file of the same size and age in its place.
-        let replaced = place.path().join("9.prom");
-        let modified = replaced.metadata().unwrap().modified().unwrap();
-        std::fs::write(place.path().join("new"), "c_b 1\n").unwrap();
-        std::fs::File::open(place.path().join("new")).unwrap().set_modified(modified).unwrap();
-        std::fs::rename(place.path().join("new"), replaced).unwrap();
-        assert_eq!(refresh(&mut survey), (true, vec!["9.prom".into()]));
-        assert_eq!(refresh(&mut survey), (false, vec![]));
+        let is_link = kind(&own) == SFlag::S_IFLNK;
+        let target = if is_link { fstatat(at, name, AtFlags::empty()) } else { Ok(own) };
+        let stat = match target {
+            Ok(stat) => stat,
+            Err(errno) => return Seen::New(Content::Unreadable(errno), is_link, Some(own)),
+        };
+        if known == Some((Stamp::of(&stat), is_link)) {
+            return Seen::Known;
+        }
+        let content = if !is_regular(&stat) {
+            special(&stat)
+        } else if size(&stat) > largest {
+            Content::TooLarge(size(&stat))
+        } else {
+            match read(at, name, is_link, &stat, buffer) {
+                Ok(true) => Content::Text(()),
+                // It was replaced or written to since; what is there now is looked at anew.
+                Ok(false) | Err(Errno::ENOENT | Errno::ELOOP | Errno::ENXIO) => {
+                    last = (is_link, Some(stat));
+                    continue;
+                }
+                Err(errno) => Content::Unreadable(errno),
+            }
+        };
+        return Seen::New(content, is_link, Some(stat));
     }
+    Seen::New(Content::Changing, last.0, last.1)
+}
 
-    #[test]
-    fn a_file_that_is_longer_at_each_look_is_not_followed() {
-        let (place, directory) = setup();
-        // What stands in /proc says that it is empty, and never is.
-        symlink("/proc/version", place.path().join("grows.prom")).unwrap();
-        let mut survey = Survey::new(u64::MAX);
-        assert!(!survey.settle(&directory, |_, text| text.len()).unwrap());
-        assert_eq!(contents(&survey), [("grows.prom".to_owned(), "Changing".to_owned())]);
+/// What is no regular file. /dev/null is an empty text.
+fn special(stat: &FileStat) -> Content<()> {
+    match kind(stat) {
+        SFlag::S_IFIFO => Content::Fifo,
+        SFlag::S_IFCHR if (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3) => Content::Text(()),
+        _ => Content::NoFile(kind_word(stat)),
     }
 }
+
+/// Reads the regular file `name` of `stat` into `buffer`; whether it was that file, whole, from first to last.
+fn read(
+    at: BorrowedFd<'_>,
+    name: &OsStr,
+    is_link: bool,
+    stat: &FileStat,
+    buffer: &mut Vec<u8>,
+) -> Result<bool, Errno> {
+    // What has become a FIFO since is not waited for.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = if is_link {
+        // What a link leads to is held before it is opened: to open a device may already do something to it.
+        let place = openat(at, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+        if Stamp::of(&fstat(&place)?) != Stamp::of(stat) {
+            return Ok(false);
+        }
+        open(format!("/proc/self/fd/{}", place.as_raw_fd()).as_str(), flags, Mode::empty())?
+    } else {
+        openat(at, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?
+    };
+    let file = File::from(file);
+    let is_same = || fstat(&file).map(|opened| Stamp::of(&opened) == Stamp::of(stat));
+    if !is_same()? {
+        return Ok(false);
+    }
+    // One byte more tells of a file that grows, without reading on for ever.
+    let limit = size(stat).saturating_add(1);
+    let room = usize::try_from(limit).map_err(|_| Errno::ENOMEM)?;
+    buffer.clear();
+    if buffer.capacity() < room {
+        // Never the old and the new one at once.
+        *buffer = Vec::new();
+        buffer.try_reserve_exact(room).map_err(|_| Errno::ENOMEM)?;
+    }
+    (&file)
+        .take(limit)
+        .read_to_end(buffer)
+        .map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    Ok(buffer.len() as u64 == size(stat) && is_same()?)
+}
+
+fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
+}
+
+fn size(stat: &FileStat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+/// The time by the clock that files' times are taken from, since the epoch.
+fn now() -> Duration {
+    clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Whether a file, looked at from `now` on, could have been written to after that without a change of its times: they
+/// move in steps, of the kernel's tick or, on old filesystems, of up to 2 s. A time in the future tells nothing.
+fn is_young(stat: &FileStat, now: Duration) -> bool {
+    let step = if stat.st_ctime_nsec == 0 { Duration::from_secs(2) } else { Duration::from_millis(20) };
+    let seconds = u64::try_from(stat.st_ctime).unwrap_or(0);
+    let changed = Duration::new(seconds, u32::try_from(stat.st_ctime_nsec).unwrap_or(0));
+    changed.saturating_add(step) >= now
+}
+
+#[cfg(test)]
+mod tests;
