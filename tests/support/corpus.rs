@@ -1,37 +1,108 @@
-//! The corpus of texts whose effect on real node_exporters was measured: `tests/data/textfile-corpus.jsonl`.
+//! The corpus of directories whose effect on real node_exporters was measured: `tests/data/textfile-corpus.jsonl`.
+
+// The unit tests of src/exposition take only what they need of it.
+#![allow(dead_code, clippy::disallowed_methods)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
+
+/// A directory, and what it did.
+#[derive(Debug)]
+pub struct Directory {
+    pub name: String,
+    pub why: String,
+    /// The files, in name order. `ours.prom` is the one under test; the others stand for what other tools wrote.
+    pub files: Vec<(OsString, Vec<u8>)>,
+    /// Shell lines that are run in the directory after the files are laid: a link, a FIFO, a mode, a name that is not
+    /// UTF-8.
+    pub setup: Option<String>,
+    /// accept, reject, distort or poison: the worst over node_exporter 1.5.0 and 1.9.0.
+    pub class: String,
+    /// What each node_exporter did: 1.5.0, 1.9.0.
+    pub measured: [Measured; 2],
+}
+
+/// What one node_exporter did with the directory.
+#[derive(Debug)]
+pub struct Measured {
+    pub class: String,
+    pub died: bool,
+}
+
+impl Directory {
+    /// Lays the case out in `dir`, which is empty.
+    pub fn lay_out(&self, dir: &Path) {
+        for (name, bytes) in &self.files {
+            fs::write(dir.join(name), bytes).unwrap();
+        }
+        if let Some(setup) = &self.setup {
+            let status = Command::new("bash").args(["-euc", setup]).current_dir(dir).status().unwrap();
+            assert!(status.success(), "{}: the setup lines ended with {status}: {setup}", self.name);
+        }
+    }
+}
+
+/// Every case of the corpus.
+pub fn all() -> Vec<Directory> {
+    let cases: Vec<Directory> = include_str!("../data/textfile-corpus.jsonl").lines().map(case).collect();
+    assert!(cases.len() > 600, "{} cases", cases.len());
+    cases
+}
 
 /// A case of one file.
 #[derive(Debug)]
 pub struct Case {
     pub name: String,
-    /// accept, reject, distort or poison: the worst over node_exporter 1.5.0 and 1.9.0.
+    /// As in [`Directory`].
     pub class: String,
     pub text: Vec<u8>,
 }
 
 /// The cases of the corpus that are one file's content and nothing else.
 pub fn single_files() -> Vec<Case> {
-    let cases: Vec<Case> =
-        include_str!("../data/textfile-corpus.jsonl").lines().filter_map(single_file).collect();
+    let single = |mut case: Directory| match (&case.setup, case.files.as_slice()) {
+        (None, [(name, _)]) if name == "ours.prom" => {
+            let (_, text) = case.files.pop()?;
+            Some(Case { name: case.name, class: case.class, text })
+        }
+        _ => None,
+    };
+    let cases: Vec<Case> = all().into_iter().filter_map(single).collect();
     assert!(cases.len() > 500, "{} cases", cases.len());
     cases
 }
 
-fn single_file(line: &str) -> Option<Case> {
+fn case(line: &str) -> Directory {
+    // Refuses a lone surrogate, so a file name that is not UTF-8 can't be taken for another.
     let case: Value = serde_json::from_str(line).unwrap();
-    let files = case["files"].as_object()?;
-    if files.len() != 1 || !case["setup"].is_null() {
-        return None;
+    let word =
+        |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text: {value} in {line}")).to_owned();
+    let mut files: Vec<_> =
+        case["files"].as_object().unwrap().iter().map(|(name, file)| (name.into(), content(file))).collect();
+    files.sort();
+    let measured = |version: &str| {
+        let measured = &case[format!("v{version}")];
+        Measured { class: word(&measured["class"]), died: measured["died"].as_bool().unwrap() }
+    };
+    Directory {
+        name: word(&case["name"]),
+        why: word(&case["why"]),
+        files,
+        setup: case["setup"].as_str().map(str::to_owned),
+        class: word(&case["class"]),
+        measured: ["1.5.0", "1.9.0"].map(measured),
     }
-    let file = files.get("ours.prom")?;
-    let text = match file["text"].as_str() {
+}
+
+fn content(file: &Value) -> Vec<u8> {
+    match file["text"].as_str() {
         Some(text) => text.as_bytes().to_vec(),
         None => base64(file["base64"].as_str().unwrap()),
-    };
-    let word = |key: &str| case[key].as_str().unwrap().to_owned();
-    Some(Case { name: word("name"), class: word("class"), text })
+    }
 }
 
 fn base64(text: &str) -> Vec<u8> {
