@@ -96,6 +96,23 @@ pub enum Command {
         #[arg(long, value_name = "STEM")]
         name: Option<String>,
     },
+    /// Check .prom files: would any node_exporter reject or distort one, or die of it?
+    ///
+    /// A directory is checked as a whole, with its entries' kinds and modes and what its files contradict each other in;
+    /// a file, of any name, for itself. Prints each problem with the source line, what would happen and the cure;
+    /// nothing where all is good. Advice on style fails only with --strict.
+    #[command(after_help = "Example, before a script's output is published:\n  myscript | promdrop lint -")]
+    Lint {
+        /// Files, directories of .prom files, or - for stdin [default: the textfile directory]
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Print one JSON document for a program, problems or not
+        #[arg(long)]
+        json: bool,
+        /// Let advice fail too
+        #[arg(long)]
+        strict: bool,
+    },
 }
 
 /// What `promdrop write` is told.

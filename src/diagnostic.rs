@@ -24,7 +24,23 @@ impl Problem {
 
 /// Shows `problem` in `text` as found at `path`.
 pub fn show<'a>(path: &'a str, text: &'a str, problem: &'a Problem) -> impl fmt::Display + 'a {
-    Shown { path, text, problem }
+    let line = text.split('\n').nth(problem.line.wrapping_sub(1));
+    let source = line.map(|line| {
+        let caret =
+            line.char_indices().nth(problem.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+        line.as_bytes().split_at_checked(caret).unwrap_or_default()
+    });
+    Shown { path, source, problem, effect: "" }
+}
+
+/// Shows `problem`, found at `path` between the two halves of a line, and what it does.
+pub fn show_effect<'a>(
+    path: &'a str,
+    source: Option<(&'a [u8], &'a [u8])>,
+    problem: &'a Problem,
+    effect: &'a str,
+) -> impl fmt::Display + 'a {
+    Shown { path, source, problem, effect }
 }
 
 /// Writes each of `problems`, a line break between two: what a type that has them displays.
@@ -40,8 +56,10 @@ pub fn show_all(out: &mut fmt::Formatter<'_>, path: &str, text: &str, problems: 
 
 struct Shown<'a> {
     path: &'a str,
-    text: &'a str,
+    /// The line before the caret, and from it on.
+    source: Option<(&'a [u8], &'a [u8])>,
     problem: &'a Problem,
+    effect: &'a str,
 }
 
 /// Characters of a source line that are shown; of longer ones, a window around the caret.
@@ -50,35 +68,47 @@ const WIDTH: usize = 100;
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { line, column, message, cure } = self.problem;
-        let (path, message, cure) = (printable(self.path), printable(message), printable(cure));
+        let (path, message) = (printable(self.path), printable(message));
         if *line == 0 {
             write!(out, "{path}: {message}")?;
         } else {
             write!(out, "{path}:{line}:{column}: {message}")?;
-            if let Some(source) = self.text.split('\n').nth(line - 1) {
-                let skip = column.saturating_sub(WIDTH / 2 + 1);
-                let skip = if source.chars().count() > WIDTH { skip } else { 0 };
-                let shown: String = source.chars().skip(skip).take(WIDTH).collect();
+            if let Some((before, rest)) = self.source {
+                let (before, rest) = window(before, rest);
                 // A tab stays a tab under the caret, so that both lines are laid out alike.
-                let indent: String = shown
-                    .chars()
-                    .take(column - 1 - skip)
-                    .map(|c| if c == '\t' { '\t' } else { ' ' })
-                    .collect();
+                let before = printable(&before);
+                let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
                 let number = line.to_string();
                 let gutter = " ".repeat(number.len());
-                write!(
-                    out,
-                    "\n {number} | {}\n {gutter} | {indent}^",
-                    printable(shown.trim_end_matches('\r'))
-                )?;
+                let rest = printable(rest.trim_end_matches('\r'));
+                write!(out, "\n {number} | {before}{rest}\n {gutter} | {indent}^")?;
             }
         }
+        if !self.effect.is_empty() {
+            write!(out, "\n   = what happens: {}", self.effect)?;
+        }
         if !cure.is_empty() {
-            write!(out, "\n   = {cure}")?;
+            write!(out, "\n   = {}", printable(cure))?;
         }
         Ok(())
     }
+}
+
+/// What is shown of a line, looking at no more of it than that.
+fn window(before: &[u8], rest: &[u8]) -> (String, String) {
+    const LONGEST: usize = 4 * (WIDTH + 1);
+    let near = before.get(before.len().saturating_sub(LONGEST)..).unwrap_or_default();
+    let cut = if near.len() < before.len() {
+        near.iter().take_while(|byte| **byte & 0xc0 == 0x80).count()
+    } else {
+        0
+    };
+    let before = String::from_utf8_lossy(near.get(cut..).unwrap_or_default());
+    let rest = String::from_utf8_lossy(rest.get(..LONGEST).unwrap_or(rest));
+    let count = before.chars().count();
+    let is_long = count + rest.chars().count() > WIDTH;
+    let skip = if is_long { count.saturating_sub(WIDTH / 2) } else { 0 };
+    (before.chars().skip(skip).collect(), rest.chars().take(WIDTH - (count - skip)).collect())
 }
 
 /// `text` with control characters made visible, so that no file can write to a terminal.
@@ -127,6 +157,24 @@ mod tests {
         let shown = show("a\x1b", "\x1b[2J\n", &quoting).to_string();
         assert!(!shown.contains('\x07'), "{shown:?}");
         assert!(!shown.contains('\x1b'), "{shown:?}");
+    }
+
+    #[test]
+    fn the_caret_stands_under_what_was_made_visible_before_it() {
+        let shown = show_effect("a", Some((b"\x1b\xff", b"!\r")), &problem(1, 3), "all is lost").to_string();
+        assert_eq!(
+            shown,
+            "a:1:3: bad\n 1 | \\x1b\u{fffd}!\n   |      ^\n   = what happens: all is lost\n   = mend it"
+        );
+    }
+
+    #[test]
+    fn a_window_begins_with_a_whole_character() {
+        for cut in 0..8 {
+            let shown = window("é€".repeat(1000).get(5 * cut..).unwrap().as_bytes(), &[b'x'; 9000]);
+            assert!(shown.0.starts_with(['é', '€']), "{shown:?}");
+            assert_eq!((shown.0.chars().count(), shown.1.len()), (50, 50));
+        }
     }
 
     #[test]

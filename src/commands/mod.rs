@@ -1,6 +1,7 @@
 //! One file a subcommand; the only place that prints.
 
 pub mod check;
+pub mod lint;
 pub mod run;
 pub mod test;
 pub mod write;
@@ -33,6 +34,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
         Command::Test { name } => test::run(places, name),
         Command::Write(arguments) => write::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
+        Command::Lint { paths, json, strict } => lint::run(paths, &places.textfile_dir, *json, *strict),
     }
 }
 

@@ -51,6 +51,14 @@ impl Versions {
         Versions(self.0 | other.0)
     }
 
+    /// What they are called.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        [(Versions::V1_5, "1.5.0"), (Versions::V1_9, "1.9.0"), (Versions::LATER, "later")]
+            .into_iter()
+            .filter(move |(version, _)| self.0 & version.0 != 0)
+            .map(|(_, word)| word)
+    }
+
     /// Whether it is every supported version.
     pub fn is_all(self) -> bool {
         self == Versions::ALL
@@ -83,6 +91,7 @@ const ADVICE: Option<Harm> = None;
 const NONE: Versions = Versions::NONE;
 const ALL: Versions = Versions::ALL;
 const V1_5: Versions = Versions::V1_5;
+const NOT_1_5: Versions = Versions::V1_9.or(Versions::LATER);
 const NOT_1_9: Versions = Versions::V1_5.or(Versions::LATER);
 
 rules! {
@@ -187,6 +196,31 @@ rules! {
     SeriesConflict "series-conflict" POISON, NONE, "one of the two numbers is lost, and the error flag stays 0";
     /// No family is called like a part of a histogram or summary of another file.
     SuffixConflict "suffix-conflict" POISON, NONE, "the family is lost from the later file, and the error flag stays 0";
+    // Entries of the directory.
+    /// The name of a file is UTF-8.
+    FileName "file-name" POISON, NONE, "every version dies at every scrape until the file is gone";
+    /// No FIFO is called `*.prom`.
+    Fifo "fifo" POISON, NONE,
+        "every version hangs at every scrape: no metric at all from this host, and after 40 scrapes not until a restart";
+    /// No socket is called `*.prom`.
+    Socket "socket" REJECT, ALL, "every version sets the error flag; the other files are served";
+    /// No device but /dev/null is called `*.prom`, by a link.
+    Device "device" REJECT, ALL, "every version reads it at every scrape, and sets the error flag";
+    /// No directory is called `*.prom`.
+    DirectoryEntry "directory-entry" REJECT, NOT_1_5,
+        "1.9.0 and later set the error flag; 1.5.0 takes it for an empty file";
+    /// A link leads to something.
+    BrokenLink "broken-link" REJECT, ALL, "every version sets the error flag; the other files are served";
+    /// node_exporter's user can read the file.
+    UnreadableFile "unreadable-file" REJECT, ALL,
+        "every version that can't read the file leaves it out and sets the error flag";
+    /// node_exporter's user can list and search the directory.
+    UnreadableDirectory "unreadable-directory" POISON, NONE, "every version loses all files and sets the error flag";
+    /// A file is replaced as a whole, not written to where it is read.
+    ChangingFile "changing-file" REJECT, ALL, "every version rejects what it reads half of, at some scrapes";
+    /// A file is small enough for a scrape.
+    HugeFile "huge-file" POISON, NONE,
+        "not looked into: every version needs a multiple of its size in memory, and longer than a scrape may take";
     // What promdrop writes.
     /// Only one spelling is published.
     NotCanonical "not-canonical" ADVICE, NONE, "every version takes it; promdrop would not have written it so";
@@ -268,7 +302,7 @@ mod tests {
         for rule in Rule::ALL {
             assert_eq!(
                 rule.rejected_by().is_all(),
-                rule.harm() == REJECT && rule.rejected_by() != V1_5,
+                rule.harm() == REJECT && rule.rejected_by() != V1_5 && rule.rejected_by() != NOT_1_5,
                 "{rule:?}"
             );
         }

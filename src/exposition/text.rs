@@ -2,47 +2,58 @@
 
 use std::borrow::Cow;
 
-/// Turns byte offsets, given in rising order, into lines and columns.
+/// Turns byte offsets into lines and columns. In rising order each byte is passed once.
 #[derive(Debug)]
 pub struct Position<'a> {
     text: &'a [u8],
+    /// What was asked for last, and its line and column.
+    at: usize,
     line: usize,
+    column: usize,
     /// Where the line begins.
     start: usize,
-    /// The place that was asked for last, and how many characters stand before it in its line: lines may be long, and
-    /// many places in one.
-    at: usize,
-    before: usize,
 }
 
 impl<'a> Position<'a> {
     /// At the start of `text`.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, line: 1, start: 0, at: 0, before: 0 }
+        Self { text, at: 0, line: 1, column: 1, start: 0 }
     }
 
     /// The line and the column in characters of the byte at `at`, both from 1.
     pub fn of(&mut self, at: usize) -> (usize, usize) {
+        let at = at.min(self.text.len());
         if at < self.at {
-            (self.at, self.before) = (self.start, 0);
+            *self = Self::new(self.text);
         }
         let passed = self.text.get(self.at..at).unwrap_or_default();
         if let Some(last) = memchr::memrchr(b'\n', passed) {
             self.line += memchr::memchr_iter(b'\n', passed).count();
             self.start = self.at + last + 1;
-            (self.at, self.before) = (self.start, 0);
+            self.column = 1;
         }
-        let passed = self.text.get(self.at..at).unwrap_or_default();
-        self.before += String::from_utf8_lossy(passed).chars().count();
-        self.at += passed.len();
-        (self.line, self.before + 1)
+        let before = self.text.get(self.start.max(self.at)..at).unwrap_or_default();
+        self.column += before.utf8_chunks().map(characters).sum::<usize>();
+        self.at = at;
+        (self.line, self.column)
     }
 
-    /// The line of the last place that was asked for, without its line feed.
-    pub fn line(&self) -> &'a [u8] {
-        let rest = self.text.get(self.start..).unwrap_or_default();
-        rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default()
+    /// The line of the last place that was asked for, before it and from it on, without its line feed; of a long one, no
+    /// more than anybody wants to see.
+    pub fn line(&self) -> (&'a [u8], &'a [u8]) {
+        const MOST: usize = 1000;
+        let start = self.start.max(self.at.saturating_sub(MOST));
+        let before = self.text.get(start..self.at).unwrap_or_default();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let rest = rest.get(..MOST).unwrap_or(rest);
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        (before, rest.get(..end).unwrap_or_default())
     }
+}
+
+/// How many characters the chunk becomes where it is shown.
+fn characters(chunk: std::str::Utf8Chunk<'_>) -> usize {
+    chunk.valid().chars().count() + usize::from(!chunk.invalid().is_empty())
 }
 
 /// `text`, cut where it is too long for a message.
@@ -59,24 +70,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_lines_and_columns_in_characters() {
-        let text = "é=1\nüü x\n\ny".as_bytes();
-        let mut position = Position::new(text);
-        for (at, expected, line) in [
-            (0, (1, 1), "é=1"),
-            (2, (1, 2), "é=1"),
-            (2, (1, 2), "é=1"),
-            (4, (1, 4), "é=1"),
-            (5, (2, 1), "üü x"),
-            (9, (2, 3), "üü x"),
-            (10, (2, 4), "üü x"),
-            // Back, but in the same line.
-            (7, (2, 2), "üü x"),
-            (12, (3, 1), ""),
-            (14, (4, 2), "y"),
+    fn places_are_told_in_any_order() {
+        let text = "a é\u{fffd}b\n\nlast";
+        let mut position = Position::new(text.as_bytes());
+        for (at, place, line) in [
+            (0, (1, 1), "a é\u{fffd}b"),
+            (4, (1, 4), "a é\u{fffd}b"),
+            (8, (1, 6), "a é\u{fffd}b"),
+            (9, (2, 1), ""),
+            (12, (3, 3), "last"),
+            (4, (1, 4), "a é\u{fffd}b"),
+            (99, (3, 5), "last"),
         ] {
-            assert_eq!(position.of(at), expected, "{at}");
-            assert_eq!(position.line(), line.as_bytes(), "{at}");
+            assert_eq!(position.of(at), place, "{at}");
+            let (before, rest) = position.line();
+            assert_eq!([before, rest].concat(), line.as_bytes(), "{at}");
         }
+        let mut broken = Position::new(b"\xff\xffx\n");
+        assert_eq!(broken.of(2), (1, 3));
     }
 }

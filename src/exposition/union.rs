@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use super::family::Kind;
 use super::reading::inspect;
 use super::rules::{Finding, Harm, Rule, Versions};
-use super::series::{SeriesRef, labels_at};
+use super::series::{SeriesRef, labels_at, line_at};
 use super::text::short;
 
 /// What one file holds, apart from its text.
@@ -68,12 +68,13 @@ pub struct Clash {
     pub cure: &'static str,
 }
 
-/// Reads the text of a file again, by its index: asked only where two hashes are equal. `None`: it can't be had.
-pub type Texts<'a> = dyn FnMut(usize) -> Option<Vec<u8>> + 'a;
+/// Reads one line of a file again, from a place of it on, by the file's index: asked only where two hashes are equal.
+/// `None`: it can't be had.
+pub type Lines<'a> = dyn FnMut(usize, usize) -> Option<Vec<u8>> + 'a;
 
 /// Every contradiction between `files`, which are in the order of their names. Each is told at the later file, against
 /// the first that it contradicts.
-pub fn clashes(files: &[&Facts], texts: &mut Texts<'_>) -> Vec<Clash> {
+pub fn clashes(files: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
     let mut holders: HashMap<&str, Vec<(usize, &FamilyFacts)>> = HashMap::new();
     for (file, facts) in files.iter().enumerate().filter(|(_, facts)| !facts.rejected_by.is_all()) {
         for family in &facts.families {
@@ -90,7 +91,7 @@ pub fn clashes(files: &[&Facts], texts: &mut Texts<'_>) -> Vec<Clash> {
             let clash = meeting.find_map(|(place, (other, twin))| {
                 let (ours, theirs) = ((*file, *family), (*other, *twin));
                 let may_share = sharing.is_some_and(|first| first <= place);
-                declared(ours, theirs).or_else(|| if may_share { series(ours, theirs, texts) } else { None })
+                declared(ours, theirs).or_else(|| if may_share { series(ours, theirs, lines) } else { None })
             });
             found.extend(clash);
         }
@@ -119,7 +120,7 @@ pub fn clashes(files: &[&Facts], texts: &mut Texts<'_>) -> Vec<Clash> {
 
 /// Every contradiction between `new`, which is index 0 in what is returned and asked for, and `others`, which follow it
 /// in their order.
-pub fn clashes_with(new: &Facts, others: &[&Facts], texts: &mut Texts<'_>) -> Vec<Clash> {
+pub fn clashes_with(new: &Facts, others: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
     let by_name: HashMap<&str, &FamilyFacts> =
         new.families.iter().map(|family| (&*family.name, family)).collect();
     let mut found = Vec::new();
@@ -130,7 +131,7 @@ pub fn clashes_with(new: &Facts, others: &[&Facts], texts: &mut Texts<'_>) -> Ve
         for theirs in &other.families {
             if let Some(ours) = by_name.get(&*theirs.name) {
                 let (ours, theirs) = ((0, *ours), (index + 1, theirs));
-                found.extend(declared(ours, theirs).or_else(|| series(ours, theirs, texts)));
+                found.extend(declared(ours, theirs).or_else(|| series(ours, theirs, lines)));
             }
             for suffix in theirs.kind.suffixes() {
                 if let Some(ours) = by_name.get(&*format!("{}{suffix}", theirs.name)) {
@@ -162,7 +163,7 @@ pub fn judge(files: &[(&str, &[u8])]) -> Vec<(usize, Finding)> {
         facts.push(reading.facts);
     }
     let facts: Vec<&Facts> = facts.iter().collect();
-    for clash in clashes(&facts, &mut |place| text(place).map(<[u8]>::to_vec)) {
+    for clash in clashes(&facts, &mut |place, at| text(place).map(|text| line_at(text, at).to_vec())) {
         let original = |place: usize| order.get(place).copied().unwrap_or(place);
         let name = files.get(original(clash.other)).map_or("", |(name, _)| *name);
         let message = format!("{} {name}", clash.message);
@@ -242,9 +243,9 @@ fn declared((file, family): (usize, &FamilyFacts), (other, twin): (usize, &Famil
 fn series(
     (file, family): (usize, &FamilyFacts),
     (other, twin): (usize, &FamilyFacts),
-    texts: &mut Texts<'_>,
+    lines: &mut Lines<'_>,
 ) -> Option<Clash> {
-    let (at, other_at) = shared_series((file, family), (other, twin), texts)?;
+    let (at, other_at) = shared_series((file, family), (other, twin), lines)?;
     let message = format!("this series of `{}` is also in", short(&family.name));
     Some(clash(Rule::SeriesConflict, (file, family, at), (other, twin, other_at), message, ONCE))
 }
@@ -253,9 +254,8 @@ fn series(
 fn shared_series(
     (file, family): (usize, &FamilyFacts),
     (other, twin): (usize, &FamilyFacts),
-    texts: &mut Texts<'_>,
+    lines: &mut Lines<'_>,
 ) -> Option<(usize, usize)> {
-    let mut two = None;
     let mut first: Option<(usize, usize)> = None;
     let (mut ours, mut theirs) = (family.series.as_slice(), twin.series.as_slice());
     while let (Some((one, rest)), Some((twin_one, twin_rest))) = (ours.split_first(), theirs.split_first()) {
@@ -263,15 +263,16 @@ fn shared_series(
             std::cmp::Ordering::Less => ours = rest,
             std::cmp::Ordering::Greater => theirs = twin_rest,
             std::cmp::Ordering::Equal => {
-                let (text, twin_text) = two.get_or_insert_with(|| (texts(file), texts(other)));
                 // All of one side that have the hash are compared with all of the other's.
                 let (same, rest) = split_equal(ours, one.hash);
                 let (twin_same, twin_rest) = split_equal(theirs, one.hash);
                 let is_earlier = |series: &&SeriesRef| first.is_none_or(|(at, _)| series.at < at);
                 let meeting = same.iter().take_while(is_earlier).find_map(|ours| {
-                    let is_same =
-                        |theirs: &&SeriesRef| is_same(family.kind, (text, ours.at), (twin_text, theirs.at));
-                    Some((ours.at, twin_same.iter().find(is_same)?.at))
+                    let line = lines(file, ours.at);
+                    let mut is_same = |theirs: &&SeriesRef| {
+                        is_same(family.kind, line.as_deref(), lines(other, theirs.at).as_deref())
+                    };
+                    Some((ours.at, twin_same.iter().find(&mut is_same)?.at))
                 });
                 first = meeting.or(first);
                 (ours, theirs) = (rest, twin_rest);
@@ -287,10 +288,10 @@ fn split_equal(series: &[SeriesRef], hash: u64) -> (&[SeriesRef], &[SeriesRef]) 
     series.split_at_checked(count).unwrap_or_default()
 }
 
-/// Whether two samples have the same labels. Where a text can't be had any more, the equal hash is taken at its word.
-fn is_same(kind: Kind, one: (&Option<Vec<u8>>, usize), two: (&Option<Vec<u8>>, usize)) -> bool {
-    let (Some(text), Some(twin)) = (one.0, two.0) else { return true };
-    labels_at(text, one.1, kind.bound(), false) == labels_at(twin, two.1, kind.bound(), false)
+/// Whether two samples have the same labels. Where a line can't be had any more, the equal hash is taken at its word.
+fn is_same(kind: Kind, line: Option<&[u8]>, twin: Option<&[u8]>) -> bool {
+    let (Some(line), Some(twin)) = (line, twin) else { return true };
+    labels_at(line, 0, kind.bound(), false) == labels_at(twin, 0, kind.bound(), false)
 }
 
 fn suffix_clash((file, family): (usize, &FamilyFacts), (other, twin): (usize, &FamilyFacts)) -> Clash {

@@ -6,6 +6,7 @@
 mod aged;
 mod audit;
 mod directory;
+pub mod entry;
 mod error;
 mod header;
 mod lock;
