@@ -123,6 +123,9 @@ struct Other {
     place: Place,
 }
 
+/// A line before the place that is meant, and from it on.
+type Halves<'a> = (&'a [u8], &'a [u8]);
+
 /// A place of a file that is read again.
 struct Spot {
     place: Place,
@@ -242,16 +245,15 @@ impl Lint {
     fn inspect(&mut self) -> Facts {
         let text = std::mem::take(&mut self.text);
         let reading = inspect(&text);
-        let before = self.report_of(None).map(|file| file.class).unwrap_or_default();
         let mut position = Position::new(&text);
         for finding in reading.findings {
             let (line, column) = position.of(finding.at);
             self.problem(None, finding, Some((Place { line, column }, position.line())), None);
         }
         self.more(None, reading.more);
-        // What a version that rejects the file would die of is harmless.
+        // It may be one of those that were only counted.
         if let (Some(file), Some(worst)) = (self.report_of(None), reading.facts.worst) {
-            file.class = before.max(Class::from(Some(worst)));
+            file.class = file.class.max(Class::from(Some(worst)));
         }
         self.text = text;
         reading.facts
@@ -336,7 +338,7 @@ impl Lint {
         &mut self,
         file: Option<usize>,
         finding: Finding,
-        at: Option<(Place, (&[u8], &[u8]))>,
+        at: Option<(Place, Halves<'_>)>,
         other: Option<Other>,
     ) {
         let json = self.json;

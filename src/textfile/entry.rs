@@ -35,10 +35,25 @@ pub struct Whole {
 pub enum Unread {
     /// The kernel said no.
     Io(Errno),
-    /// It is a FIFO, socket, device or directory.
-    Other(FileStat),
+    /// It is no regular file.
+    Other(Kind),
     /// It is larger than [`LARGEST`], or than the memory there is.
     Huge,
+}
+
+/// What is no regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It opens once somebody writes to it.
+    Fifo,
+    /// It can't be opened.
+    Socket,
+    /// Likewise.
+    Directory,
+    /// It answers at once: /dev/zero and its like.
+    Memory,
+    /// Nobody knows what it does when it is read.
+    Device,
 }
 
 impl From<Errno> for Unread {
@@ -72,58 +87,65 @@ impl Unread {
                 let message = "larger than 1 GiB, or than the memory there is";
                 Finding::new(Rule::HugeFile, 0, message, "publish fewer series")
             }
-            Unread::Other(stat) => {
-                let (rule, message) = match kind(stat) {
-                    SFlag::S_IFIFO => (Rule::Fifo, "a FIFO: node_exporter waits until somebody writes to it"),
-                    SFlag::S_IFSOCK => (Rule::Socket, "a socket, not a regular file"),
-                    SFlag::S_IFDIR => (Rule::DirectoryEntry, "a directory, not a regular file"),
-                    _ => (Rule::Device, "a device, not a regular file"),
+            Unread::Other(kind) => {
+                let (rule, message) = match kind {
+                    Kind::Fifo => (Rule::Fifo, "a FIFO: node_exporter waits until somebody writes to it"),
+                    Kind::Socket => (Rule::Socket, "a socket, not a regular file"),
+                    Kind::Directory => (Rule::DirectoryEntry, "a directory, not a regular file"),
+                    Kind::Memory | Kind::Device => (Rule::Device, "a device, not a regular file"),
                 };
                 let finding = Finding::new(rule, 0, message, NOT_CALLED_PROM);
-                // Those of memory answer at once; of others nobody knows.
-                let waits = rule == Rule::Device && !is_memory(stat);
-                if waits { Finding { harm: Some(Harm::Poison), ..finding } } else { finding }
+                if *kind == Kind::Device { Finding { harm: Some(Harm::Poison), ..finding } } else { finding }
             }
         }
     }
 }
 
-fn kind(stat: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
-}
-
-fn is_memory(stat: &FileStat) -> bool {
-    kind(stat) == SFlag::S_IFCHR && libc::major(stat.st_rdev) == 1
+/// What no regular file is; `None` for one.
+fn kind(stat: &FileStat) -> Option<Kind> {
+    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFREG => None,
+        SFlag::S_IFIFO => Some(Kind::Fifo),
+        SFlag::S_IFSOCK => Some(Kind::Socket),
+        SFlag::S_IFDIR => Some(Kind::Directory),
+        // null, zero, full, random, urandom; others of this number are the machine's memory and the kernel's log.
+        SFlag::S_IFCHR
+            if libc::major(stat.st_rdev) == 1 && matches!(libc::minor(stat.st_rdev), 3 | 5 | 7..=9) =>
+        {
+            Some(Kind::Memory)
+        }
+        _ => Some(Kind::Device),
+    }
 }
 
 fn is_null(stat: &FileStat) -> bool {
-    is_memory(stat) && libc::minor(stat.st_rdev) == 3
+    kind(stat) == Some(Kind::Memory) && libc::minor(stat.st_rdev) == 3
 }
 
-/// Opens `name` in `dir` if it is a regular file, following links; else gives its status.
+/// Opens `name` in `dir` if it is a regular file, following links, or /dev/null, which is an empty one.
 fn open(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(File, FileStat), Unread> {
     // To open a FIFO or device would already do something to it.
     let looked = fstat(openat(dir, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?)?;
-    if kind(&looked) != SFlag::S_IFREG {
-        return Err(Unread::Other(looked));
+    if let Some(kind) = kind(&looked).filter(|_| !is_null(&looked)) {
+        return Err(Unread::Other(kind));
     }
     // And still, should a FIFO take its place just now.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = File::from(openat(dir, name, flags, Mode::empty())?);
     let stat = fstat(&file)?;
-    if kind(&stat) == SFlag::S_IFREG { Ok((file, stat)) } else { Err(Unread::Other(stat)) }
+    match kind(&stat).filter(|_| !is_null(&stat)) {
+        None => Ok((file, stat)),
+        Some(kind) => Err(Unread::Other(kind)),
+    }
 }
 
-/// Reads `name` in `dir` into `text`, following links as node_exporter does. /dev/null is an empty file.
+/// Reads `name` in `dir` into `text`, following links as node_exporter does.
 ///
 /// # Errors
 /// Where there is nothing to read, or too much; `text` is empty then.
 pub fn read(dir: BorrowedFd<'_>, name: &OsStr, text: &mut Vec<u8>) -> Result<Whole, Unread> {
     text.clear();
-    let (mut file, stat) = match open(dir, name) {
-        Err(Unread::Other(stat)) if is_null(&stat) => return Ok(Whole { stat, changed: false }),
-        opened => opened?,
-    };
+    let (mut file, stat) = open(dir, name)?;
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     if size > LARGEST {
         return Err(Unread::Huge);

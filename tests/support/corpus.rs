@@ -46,6 +46,21 @@ impl Directory {
     }
 }
 
+/// What both node_exporters take and `promdrop lint` does not, the rule that says so, and why.
+pub const STRICTER: &[(&str, &str, &str)] = &[
+    ("044-type-gauge_histogram-suffix-only", "gauge-histogram", "later versions die of it"),
+    ("384-sum-quantile-neg", "summary", "there is no such quantile"),
+    ("385-sum-quantile-inf", "summary", "there is no such quantile"),
+    ("417-his-inf-mismatch", "histogram", "the numbers contradict each other"),
+    ("418-his-decreasing", "histogram", "the numbers contradict each other"),
+    ("472-own-scrape-error-labels", "reserved-name", "the name is node_exporter's own"),
+    ("474-own-mtime-samehelp", "reserved-name", "the name is node_exporter's own"),
+    ("480-own-go-goroutines-samehelp", "reserved-name", "the name is node_exporter's own"),
+];
+
+/// What is called rejected, which it is by 1.5.0; 1.9.0 serves what it seems to mean.
+pub const REJECTED: [&str; 2] = ["219-name-quoted-outside", "281-labels-quote-mid"];
+
 /// Every case of the corpus.
 pub fn all() -> Vec<Directory> {
     let cases: Vec<Directory> = include_str!("../data/textfile-corpus.jsonl").lines().map(case).collect();

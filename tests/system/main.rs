@@ -13,6 +13,7 @@ mod examples;
 mod exposition;
 mod help;
 mod kill;
+mod lint;
 mod netstat;
 mod ping;
 mod reserved;
