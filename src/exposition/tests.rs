@@ -477,7 +477,7 @@ fn what_one_file_meets_is_what_all_files_hold() {
             .map(|text| inspect(text.as_bytes()).facts)
             .into();
     let others: Vec<&Facts> = others.iter().collect();
-    let found = clashes_with(&new, &others, &mut |_| None);
+    let found = clashes_with(&new, &others, &mut |_, _| None);
     let found: Vec<_> = found.iter().map(|clash| (clash.rule, &*clash.family, clash.other)).collect();
     assert_eq!(
         found,
