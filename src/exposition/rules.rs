@@ -205,7 +205,7 @@ rules! {
     /// No socket is called `*.prom`.
     Socket "socket" REJECT, ALL, "every version sets the error flag; the other files are served";
     /// No device but /dev/null is called `*.prom`, by a link.
-    Device "device" REJECT, ALL, "every version reads it at every scrape, and sets the error flag";
+    Device "device" REJECT, ALL, "every version reads it at every scrape, and sets the error flag or hangs";
     /// No directory is called `*.prom`.
     DirectoryEntry "directory-entry" REJECT, NOT_1_5,
         "1.9.0 and later set the error flag; 1.5.0 takes it for an empty file";
