@@ -1,21 +1,17 @@
 //! `promdrop lint`: would any node_exporter reject or distort these files, or die of them?
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, open};
-use nix::sys::stat::{FileStat, Mode, fstat};
 use serde::Serialize;
 
 use super::{FAILED, GOOD, USAGE, complain, show};
-use crate::diagnostic::{Problem, printable, show_effect};
-use crate::exposition::{Clash, Facts, Finding, Harm, Position, Rule, Versions, clashes, inspect};
-use crate::textfile::entry::{self, Unread};
+use crate::diagnostic::{self, Problem, printable, show_effect};
+use crate::exposition::{Clash, Facts, Finding, Harm, Position, Versions, clashes, inspect};
+use crate::textfile::{Content, Directory, Entry, Survey, entry};
 
 /// More contradictions of one file with others are only counted.
 const MOST: usize = 100;
@@ -133,6 +129,14 @@ struct Spot {
     rest: Vec<u8>,
 }
 
+/// A text of a directory.
+struct Text<'a> {
+    /// Its index in the report.
+    file: usize,
+    path: PathBuf,
+    facts: &'a Facts,
+}
+
 struct Lint {
     json: bool,
     report: Report,
@@ -143,109 +147,110 @@ struct Lint {
 impl Lint {
     fn path(&mut self, path: &Path) {
         if path == Path::new("-") {
-            match entry::read_stream(std::io::stdin().lock(), &mut self.text) {
-                Err(Unread::Io(errno)) => self.unreadable("-", errno),
-                read => {
-                    self.begin("-".to_owned());
-                    match read {
-                        Ok(()) => drop(self.inspect()),
-                        Err(unread) => self.whole(unread.finding()),
-                    }
-                }
-            }
+            let mut text = Vec::new();
+            let read = match entry::read_stream(std::io::stdin().lock(), &mut text) {
+                Ok(()) => Content::Text(()),
+                Err(errno) => Content::Unreadable(errno),
+            };
+            self.file(path, read, |lint| drop(lint.inspect(&text)));
         } else if path.is_dir() {
             self.directory(path);
         } else {
-            self.file(path);
+            let mut text = std::mem::take(&mut self.text);
+            let read = entry::read_file(path, &mut text, |_| ());
+            self.file(path, read, |lint| {
+                let facts = lint.inspect(&text);
+                if path.extension().is_some_and(|extension| extension == "prom") {
+                    lint.name(None, path, facts.rejected_by);
+                }
+            });
+            self.text = text;
         }
     }
 
-    /// A file of any name, for itself.
-    fn file(&mut self, path: &Path) {
-        let shown = path.to_string_lossy().into_owned();
-        let read = match entry::read(AT_FDCWD, path.as_os_str(), &mut self.text) {
-            Err(Unread::Io(errno)) => return self.unreadable(&shown, errno),
-            read => read,
-        };
-        self.begin(shown);
+    /// A file for itself: how it was read, and what to do if it was.
+    fn file(&mut self, path: &Path, read: Content<()>, look: impl FnOnce(&mut Self)) {
         match read {
-            Ok(read) => {
-                let facts = self.content(read.changed);
-                if path.extension().is_some_and(|extension| extension == "prom") {
-                    self.name(path, facts.rejected_by);
-                }
+            Content::Unreadable(errno) if errno != Errno::ENOMEM => {
+                let message = format!("can't be read: {}", errno.desc());
+                let shown = path.to_string_lossy();
+                complain(diagnostic::show(&shown, "", &Problem::whole(&message, "")));
+                self.unreadable(path, message);
             }
-            Err(unread) => self.whole(unread.finding()),
+            Content::Text(()) => {
+                self.begin(path);
+                look(self);
+            }
+            read => {
+                self.begin(path);
+                entry::content(path, &read).into_iter().for_each(|finding| self.whole(None, finding));
+            }
         }
     }
 
     /// A directory, as node_exporter reads it.
     fn directory(&mut self, path: &Path) {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let opened =
-            open(path, flags, Mode::empty()).and_then(|dir| Ok((fstat(&dir)?, entry::names(&dir)?, dir)));
-        let shown = path.to_string_lossy().into_owned();
-        let (stat, names, dir) = match opened {
-            Ok(opened) => opened,
-            Err(errno) => return self.unreadable(&shown, errno),
-        };
-        if let Some(finding) = entry::directory_mode(&stat) {
-            self.begin(shown);
-            self.whole(finding);
-        }
         let first = self.report.files.len();
-        let facts: Vec<Facts> = names.iter().map(|name| self.entry(path, (&dir, &stat), name)).collect();
-        let held: Vec<&Facts> = facts.iter().collect();
-        let mut line = |file: usize, at| entry::line(dir.as_fd(), names.get(file)?, at);
-        let found = clashes(&held, &mut line);
-        drop(facts);
-        self.clashes(dir.as_fd(), &names, first, &found);
-    }
-
-    /// An entry of a directory: what is wrong with it, and what it holds.
-    fn entry(&mut self, path: &Path, (dir, dir_stat): (&OwnedFd, &FileStat), name: &OsString) -> Facts {
-        let path = path.join(name);
-        self.begin(path.to_string_lossy().into_owned());
-        let rejected = Facts { rejected_by: Versions::ALL, ..Facts::default() };
-        match entry::read(dir.as_fd(), name, &mut self.text) {
-            Ok(read) => {
-                let unreadable = entry::file_mode(&read.stat, dir_stat);
-                let facts = self.content(read.changed);
-                self.name(&path, facts.rejected_by);
-                unreadable.into_iter().for_each(|finding| self.whole(finding));
-                facts
+        let mut survey: Survey<(usize, Facts)> = Survey::new(entry::LARGEST);
+        let surveyed = Directory::open_to_look(path).and_then(|directory| {
+            survey.refresh(&directory, |name, text| {
+                let file = self.begin(&path.join(name));
+                (file, self.inspect(text))
+            })?;
+            Ok(directory)
+        });
+        let directory = match surveyed {
+            Ok(directory) => directory,
+            Err(error) => {
+                complain(&error);
+                let message = error.problems.first().map(|problem| problem.message.clone());
+                return self.unreadable(path, message.unwrap_or_default());
             }
-            // Removed since it was listed.
-            Err(Unread::Io(Errno::ENOENT)) if !is_there(dir, name) => rejected,
-            Err(unread) => {
-                let finding = unread.finding();
-                self.name(&path, finding.rule.rejected_by());
-                self.whole(finding);
-                rejected
-            }
+        };
+        if let Some(finding) = entry::directory_mode(&directory) {
+            let file = self.begin(path);
+            self.whole(Some(file), finding);
+        }
+        let mut texts = Vec::new();
+        for (name, entry) in survey.entries() {
+            self.entry(path.join(name), &directory, entry, &mut texts);
+        }
+        let facts: Vec<&Facts> = texts.iter().map(|text| text.facts).collect();
+        let found = clashes(&facts, &mut |text, at| entry::line(&texts.get(text)?.path, at));
+        self.clashes(&texts, &found);
+        if let Some(files) = self.report.files.get_mut(first..) {
+            files.sort_by(|one, two| one.path.cmp(&two.path));
         }
     }
 
-    /// The text that was read.
-    fn content(&mut self, changed: bool) -> Facts {
-        if !changed {
-            return self.inspect();
+    /// What is wrong with an entry as such. Adds it to `texts` if it is one.
+    fn entry<'a>(
+        &mut self,
+        path: PathBuf,
+        directory: &Directory,
+        entry: &'a Entry<(usize, Facts)>,
+        texts: &mut Vec<Text<'a>>,
+    ) {
+        let (file, rejected_by, finding) = match &entry.content {
+            Content::Text((file, facts)) => (*file, facts.rejected_by, entry::file_mode(entry, directory)),
+            other => {
+                let finding = entry::content(&path, other);
+                let rejected_by =
+                    finding.as_ref().map_or(Versions::NONE, |finding| finding.rule.rejected_by());
+                (self.begin(&path), rejected_by, finding)
+            }
+        };
+        finding.into_iter().for_each(|finding| self.whole(Some(file), finding));
+        self.name(Some(file), &path, rejected_by);
+        if let Content::Text((file, facts)) = &entry.content {
+            texts.push(Text { file: *file, path, facts });
         }
-        self.whole(Finding::new(
-            Rule::ChangingFile,
-            0,
-            "somebody writes to it while it is read",
-            "write to a name that does not end in .prom, then rename it",
-        ));
-        // What stands there so far may be seen too; where it ends is chance.
-        self.text.truncate(memchr::memrchr(b'\n', &self.text).map_or(0, |last| last + 1));
-        self.inspect()
     }
 
-    fn inspect(&mut self) -> Facts {
-        let text = std::mem::take(&mut self.text);
-        let reading = inspect(&text);
-        let mut position = Position::new(&text);
+    /// The text of the file that was begun last.
+    fn inspect(&mut self, text: &[u8]) -> Facts {
+        let reading = inspect(text);
+        let mut position = Position::new(text);
         for finding in reading.findings {
             let (line, column) = position.of(finding.at);
             self.problem(None, finding, Some((Place { line, column }, position.line())), None);
@@ -255,18 +260,17 @@ impl Lint {
         if let (Some(file), Some(worst)) = (self.report_of(None), reading.facts.worst) {
             file.class = file.class.max(Class::from(Some(worst)));
         }
-        self.text = text;
         reading.facts
     }
 
     /// What comes of a name that is not UTF-8, where not all versions reject what bears it.
-    fn name(&mut self, path: &Path, rejected_by: Versions) {
+    fn name(&mut self, file: Option<usize>, path: &Path, rejected_by: Versions) {
         let finding = entry::file_name(path.as_os_str()).filter(|_| !rejected_by.is_all());
-        finding.into_iter().for_each(|finding| self.whole(finding));
+        finding.into_iter().for_each(|finding| self.whole(file, finding));
     }
 
     /// What was found between files, each told at the later one, which is read again to show the line.
-    fn clashes(&mut self, dir: BorrowedFd<'_>, names: &[OsString], first: usize, found: &[Clash]) {
+    fn clashes(&mut self, texts: &[Text<'_>], found: &[Clash]) {
         let mut told: BTreeMap<usize, usize> = BTreeMap::new();
         let mut kept = Vec::new();
         for clash in found {
@@ -284,48 +288,49 @@ impl Lint {
         let mut files: Vec<usize> = spots.keys().map(|(file, _)| *file).collect();
         files.dedup();
         for file in files {
-            let Some(name) = names.get(file) else { continue };
-            let mut text = std::mem::take(&mut self.text);
-            if entry::read(dir, name, &mut text).is_ok() {
-                let mut position = Position::new(&text);
+            let Some(text) = texts.get(file) else { continue };
+            entry::read_file(&text.path, &mut self.text, |text| {
+                let mut position = Position::new(text);
                 for ((_, at), spot) in spots.range_mut((file, 0)..=(file, usize::MAX)) {
                     let (line, column) = position.of(*at);
                     let (before, rest) = position.line();
                     let (before, rest) = (before.to_vec(), rest.to_vec());
                     *spot = Some(Spot { place: Place { line, column }, before, rest });
                 }
-            }
-            self.text = text;
+            });
         }
         let spot = |file, at| spots.get(&(file, at)).and_then(Option::as_ref);
         for clash in kept {
-            let name = names.get(clash.other).map(|name| name.to_string_lossy()).unwrap_or_default();
+            let (Some(text), Some(twin)) = (texts.get(clash.file), texts.get(clash.other)) else { continue };
+            let name = twin.path.file_name().unwrap_or_default().to_string_lossy();
             let other = spot(clash.other, clash.other_at).map(|spot| spot.place);
             let message = match other {
                 Some(Place { line, .. }) => format!("{} {name}:{line}", clash.message),
                 None => format!("{} {name}", clash.message),
             };
-            let path = self.report.files.get(first + clash.other).map(|file| file.path.clone());
-            let other = path.zip(other).map(|(path, place)| Other { path, place });
+            let other = other.map(|place| Other { path: twin.path.to_string_lossy().into_owned(), place });
             let at = spot(clash.file, clash.at).map(|spot| (spot.place, (&*spot.before, &*spot.rest)));
             let finding = Finding::new(clash.rule, clash.at, message, clash.cure);
-            self.problem(Some(first + clash.file), finding, at, other);
+            self.problem(Some(text.file), finding, at, other);
         }
         for (file, count) in told {
-            self.more(Some(first + file), count.saturating_sub(MOST));
+            self.more(texts.get(file).map(|text| text.file), count.saturating_sub(MOST));
         }
     }
 
-    fn begin(&mut self, path: String) {
+    /// A file whose problems follow; its index.
+    fn begin(&mut self, path: &Path) -> usize {
+        let path = path.to_string_lossy().into_owned();
         self.report.files.push(FileReport { path, class: Class::Good, problems: Vec::new(), more: 0 });
+        self.report.files.len() - 1
     }
 
-    /// A problem of the current file as a whole.
-    fn whole(&mut self, finding: Finding) {
-        self.problem(None, finding, None, None);
+    /// A problem of a file as a whole.
+    fn whole(&mut self, file: Option<usize>, finding: Finding) {
+        self.problem(file, finding, None, None);
     }
 
-    /// The file of that index, or the current one.
+    /// The file of that index, or the one that was begun last.
     fn report_of(&mut self, file: Option<usize>) -> Option<&mut FileReport> {
         match file {
             Some(file) => self.report.files.get_mut(file),
@@ -382,10 +387,8 @@ impl Lint {
     }
 
     /// That there was nothing to check at `path`.
-    fn unreadable(&mut self, path: &str, errno: Errno) {
-        let message = format!("can't be read: {}", errno.desc());
-        complain(format_args!("{}: {message}", printable(path)));
-        self.report.unreadable.push(Failure { path: path.to_owned(), message });
+    fn unreadable(&mut self, path: &Path, message: String) {
+        self.report.unreadable.push(Failure { path: path.to_string_lossy().into_owned(), message });
     }
 
     fn finish(mut self, strict: bool) -> ExitCode {
@@ -408,9 +411,4 @@ impl Lint {
             _ => GOOD,
         })
     }
-}
-
-/// Whether `dir` still has an entry `name`, be it a link that leads nowhere.
-fn is_there(dir: &OwnedFd, name: &OsStr) -> bool {
-    nix::sys::stat::fstatat(dir, name, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
 }

@@ -87,6 +87,20 @@ impl Directory {
     /// # Errors
     /// Where it is missing, no directory, or open to anyone's files: writable by all without the sticky bit.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let directory = Self::open_to_look(path)?;
+        if directory.stat.st_mode & 0o1002 == 0o002 {
+            let message = "anyone can replace the files in this directory";
+            let cure = format!("chmod o-w {}", path.display());
+            return Err(Error::new(Class::Refused, path, message, cure));
+        }
+        Ok(directory)
+    }
+
+    /// Opens the directory at `path`, whoever can write to it, where nothing is to be published.
+    ///
+    /// # Errors
+    /// Where it is missing or no directory.
+    pub fn open_to_look(path: &Path) -> Result<Self, Error> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = open(path, flags, Mode::empty()).map_err(|e| match e {
             Errno::ENOENT => Error::new(
@@ -104,11 +118,6 @@ impl Directory {
             e => Error::io(path, "open the textfile directory", e),
         })?;
         let stat = fstat(&fd).map_err(|e| Error::io(path, "look at the textfile directory", e))?;
-        if stat.st_mode & 0o1002 == 0o002 {
-            let message = "anyone can replace the files in this directory";
-            let cure = format!("chmod o-w {}", path.display());
-            return Err(Error::new(Class::Refused, path, message, cure));
-        }
         Ok(Self {
             fd,
             path: path.to_owned(),
@@ -217,6 +226,11 @@ impl Directory {
             Content::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Likewise, one line from its byte `at` on.
+    pub(super) fn line_of(&self, file: &str, at: usize) -> Option<Vec<u8>> {
+        entry::line(&self.anchor().join(file), at)
     }
 
     /// What was seen of the directory so far.

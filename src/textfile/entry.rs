@@ -1,188 +1,99 @@
-//! What stands at a path: read whole, where it is a regular file that a scrape could read, else said what it is.
-//! Never waits for a FIFO or device, never touches one, and takes no more memory than the file has bytes.
+//! What it means for node_exporter that an entry of its directory is what it is, and what `lint` reads beside entries.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::libc;
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, major, minor};
 
+use super::directory::Directory;
+use super::survey::{Content, Entry, read_path};
 use crate::exposition::{Finding, Harm, Rule};
 
 /// Bytes of the largest file that is read: no scrape would pass on so much in its time.
 pub const LARGEST: u64 = 1 << 30;
 
-const NOT_CALLED_PROM: &str = "remove it, or give it a name that does not end in .prom";
-
-/// A file that was read.
-#[derive(Debug)]
-pub struct Whole {
-    /// Its status.
-    pub stat: FileStat,
-    /// Somebody wrote to it meanwhile.
-    pub changed: bool,
-}
-
-/// Why there is no text.
-#[derive(Debug)]
-pub enum Unread {
-    /// The kernel said no.
-    Io(Errno),
-    /// It is no regular file.
-    Other(Kind),
-    /// It is larger than [`LARGEST`], or than the memory there is.
-    Huge,
-}
-
-/// What is no regular file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It opens once somebody writes to it.
-    Fifo,
-    /// It can't be opened.
-    Socket,
-    /// Likewise.
-    Directory,
-    /// It answers at once: /dev/zero and its like.
-    Memory,
-    /// Nobody knows what it does when it is read.
-    Device,
-}
-
-impl From<Errno> for Unread {
-    fn from(errno: Errno) -> Self {
-        Unread::Io(errno)
-    }
-}
-
-impl From<io::Error> for Unread {
-    fn from(error: io::Error) -> Self {
-        Unread::Io(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
-    }
-}
-
-impl Unread {
-    /// What it means for node_exporter that such a thing is called `*.prom`.
-    pub fn finding(&self) -> Finding {
-        match self {
-            Unread::Io(errno @ (Errno::ENOENT | Errno::ELOOP)) => {
-                let message = format!("a link that leads nowhere: {}", errno.desc());
-                Finding::new(Rule::BrokenLink, 0, message, "remove it, or what it was to lead to is missing")
-            }
-            Unread::Io(errno) => {
-                let cure = match errno {
-                    Errno::EACCES => "make it readable, or look as a user who may read it",
-                    _ => "mend it",
-                };
-                Finding::new(Rule::UnreadableFile, 0, format!("can't be read: {}", errno.desc()), cure)
-            }
-            Unread::Huge => {
-                let message = "larger than 1 GiB, or than the memory there is";
-                Finding::new(Rule::HugeFile, 0, message, "publish fewer series")
-            }
-            Unread::Other(kind) => {
-                let (rule, message) = match kind {
-                    Kind::Fifo => (Rule::Fifo, "a FIFO: node_exporter waits until somebody writes to it"),
-                    Kind::Socket => (Rule::Socket, "a socket, not a regular file"),
-                    Kind::Directory => (Rule::DirectoryEntry, "a directory, not a regular file"),
-                    Kind::Memory | Kind::Device => (Rule::Device, "a device, not a regular file"),
-                };
-                let finding = Finding::new(rule, 0, message, NOT_CALLED_PROM);
-                if *kind == Kind::Device { Finding { harm: Some(Harm::Poison), ..finding } } else { finding }
+/// What is wrong with what stands at `path`, if that is no text.
+pub fn content<T>(path: &Path, content: &Content<T>) -> Option<Finding> {
+    let not_regular = |rule, what: &str| {
+        let cure = "remove it, or give it a name that does not end in .prom";
+        Finding::new(rule, 0, what, cure)
+    };
+    let metadata = || std::fs::metadata(path).ok();
+    Some(match content {
+        Content::Text(_) => return None,
+        Content::Fifo => not_regular(Rule::Fifo, "a FIFO: node_exporter waits until somebody writes to it"),
+        Content::NoFile(word) => {
+            let metadata = metadata();
+            let what = format!("{word}, not a regular file");
+            match &metadata {
+                Some(at) if at.is_dir() => not_regular(Rule::DirectoryEntry, &what),
+                Some(at) if at.file_type().is_socket() => not_regular(Rule::Socket, &what),
+                // Nobody knows what others do.
+                at => {
+                    let harm = if at.as_ref().is_some_and(is_endless) { Harm::Reject } else { Harm::Poison };
+                    Finding { harm: Some(harm), ..not_regular(Rule::Device, &what) }
+                }
             }
         }
-    }
-}
-
-/// What no regular file is; `None` for one.
-fn kind(stat: &FileStat) -> Option<Kind> {
-    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
-        SFlag::S_IFREG => None,
-        SFlag::S_IFIFO => Some(Kind::Fifo),
-        SFlag::S_IFSOCK => Some(Kind::Socket),
-        SFlag::S_IFDIR => Some(Kind::Directory),
-        // null, zero, full, random, urandom; others of this number are the machine's memory and the kernel's log.
-        SFlag::S_IFCHR
-            if libc::major(stat.st_rdev) == 1 && matches!(libc::minor(stat.st_rdev), 3 | 5 | 7..=9) =>
-        {
-            Some(Kind::Memory)
+        Content::TooLarge(_) | Content::Unreadable(Errno::ENOMEM) => {
+            let message = "larger than 1 GiB, or than the memory there is";
+            Finding::new(Rule::HugeFile, 0, message, "publish fewer series")
         }
-        _ => Some(Kind::Device),
-    }
+        Content::Changing => {
+            let message = "somebody writes to it whenever it is read";
+            let cure = "write to a name that does not end in .prom, then rename it";
+            Finding::new(Rule::ChangingFile, 0, message, cure)
+        }
+        Content::Unreadable(errno @ (Errno::ENOENT | Errno::ELOOP)) => {
+            let message = format!("a link that leads nowhere: {}", errno.desc());
+            Finding::new(Rule::BrokenLink, 0, message, "remove it, or restore what it leads to")
+        }
+        Content::Unreadable(errno) => {
+            let cure = match errno {
+                Errno::EACCES => "make it readable, or look as a user who may read it",
+                _ => "mend it",
+            };
+            Finding::new(Rule::UnreadableFile, 0, format!("can't be read: {}", errno.desc()), cure)
+        }
+    })
 }
 
-fn is_null(stat: &FileStat) -> bool {
-    kind(stat) == Some(Kind::Memory) && libc::minor(stat.st_rdev) == 3
+/// zero, full, random, urandom: what they give is no text, and comes at once.
+fn is_endless(metadata: &Metadata) -> bool {
+    let device = metadata.rdev();
+    metadata.file_type().is_char_device() && major(device) == 1 && matches!(minor(device), 5 | 7..=9)
 }
 
-/// Opens `name` in `dir` if it is a regular file, following links, or /dev/null, which is an empty one.
-fn open(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(File, FileStat), Unread> {
-    // To open a FIFO or device would already do something to it.
-    let looked = fstat(openat(dir, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?)?;
-    if let Some(kind) = kind(&looked).filter(|_| !is_null(&looked)) {
-        return Err(Unread::Other(kind));
+/// Reads the file at `path`, of whatever name, into `buffer`, and makes of it what `make` does.
+pub fn read_file<T>(path: &Path, buffer: &mut Vec<u8>, make: impl FnOnce(&[u8]) -> T) -> Content<T> {
+    match std::fs::metadata(path) {
+        Ok(at) if at.is_file() && at.len() > LARGEST => Content::TooLarge(at.len()),
+        _ => read_path(path, buffer, make),
     }
-    // And still, should a FIFO take its place just now.
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = File::from(openat(dir, name, flags, Mode::empty())?);
-    let stat = fstat(&file)?;
-    match kind(&stat).filter(|_| !is_null(&stat)) {
-        None => Ok((file, stat)),
-        Some(kind) => Err(Unread::Other(kind)),
-    }
-}
-
-/// Reads `name` in `dir` into `text`, following links as node_exporter does.
-///
-/// # Errors
-/// Where there is nothing to read, or too much; `text` is empty then.
-pub fn read(dir: BorrowedFd<'_>, name: &OsStr, text: &mut Vec<u8>) -> Result<Whole, Unread> {
-    text.clear();
-    let (mut file, stat) = open(dir, name)?;
-    let size = u64::try_from(stat.st_size).unwrap_or(0);
-    if size > LARGEST {
-        return Err(Unread::Huge);
-    }
-    // One more tells a file that grows; a few more spare the reader another buffer.
-    let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(64);
-    if room > text.capacity() {
-        // Not both at once.
-        *text = Vec::new();
-        text.try_reserve_exact(room).map_err(|_| Unread::Huge)?;
-    }
-    if let Err(error) = (&mut file).take(size + 1).read_to_end(text) {
-        text.clear();
-        return Err(error.into());
-    }
-    let after = fstat(&file)?;
-    let times = |stat: &FileStat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-    let changed = text.len() as u64 != size || times(&stat) != times(&after);
-    Ok(Whole { stat, changed })
 }
 
 /// Reads a stream to its end into `text`.
 ///
 /// # Errors
-/// Where it fails, or is larger than [`LARGEST`].
-pub fn read_stream(mut stream: impl Read, text: &mut Vec<u8>) -> Result<(), Unread> {
+/// Where it fails; `ENOMEM` where it is larger than [`LARGEST`], or than the memory there is.
+pub fn read_stream(mut stream: impl Read, text: &mut Vec<u8>) -> Result<(), Errno> {
     const CHUNK: usize = 64 * 1024;
     text.clear();
     loop {
         // Doubled, half of it could be in vain.
         if text.capacity() - text.len() < CHUNK {
-            text.try_reserve_exact(CHUNK.max(text.len() / 4)).map_err(|_| Unread::Huge)?;
+            text.try_reserve_exact(CHUNK.max(text.len() / 4)).map_err(|_| Errno::ENOMEM)?;
         }
         let room = text.capacity() - text.len();
-        let count = stream.by_ref().take(room as u64).read_to_end(text)?;
+        let count = stream.by_ref().take(room as u64).read_to_end(text);
+        let count = count.map_err(|e: io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
         if text.len() as u64 > LARGEST {
-            return Err(Unread::Huge);
+            return Err(Errno::ENOMEM);
         }
         if count < room {
             return Ok(());
@@ -190,9 +101,13 @@ pub fn read_stream(mut stream: impl Read, text: &mut Vec<u8>) -> Result<(), Unre
     }
 }
 
-/// The line of `name` in `dir` from byte `at` on. `None`: it can't be had any more.
-pub fn line(dir: BorrowedFd<'_>, name: &OsStr, at: usize) -> Option<Vec<u8>> {
-    let (file, _) = open(dir, name).ok()?;
+/// The line of the file at `path` from byte `at` on, which was just read. `None`: it can't be had any more.
+pub fn line(path: &Path, at: usize) -> Option<Vec<u8>> {
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
     let mut line = Vec::new();
     let mut chunk = vec![0; 4096];
     loop {
@@ -210,47 +125,27 @@ pub fn line(dir: BorrowedFd<'_>, name: &OsStr, at: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// The names in `dir` that node_exporter opens, in its order.
-///
-/// # Errors
-/// Where the directory can't be read.
-pub fn names(dir: &OwnedFd) -> Result<Vec<OsString>, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut dir = Dir::openat(dir.as_fd(), ".", flags, Mode::empty())?;
-    let mut names = Vec::new();
-    for entry in dir.iter() {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name.as_bytes().ends_with(b".prom") {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
 /// Whether node_exporter's user, who isn't known here, can be expected to have the rights `wanted` (as of others: r 4,
 /// x 1): everyone has, or the directory's owner or group, neither being root's, is that user's.
-fn may(stat: &FileStat, dir: &FileStat, wanted: u32) -> bool {
-    let has = |shift: u32| stat.st_mode >> shift & wanted == wanted;
-    has(0)
-        || dir.st_uid != 0 && stat.st_uid == dir.st_uid && has(6)
-        || dir.st_gid != 0 && stat.st_gid == dir.st_gid && has(3)
+fn may((mode, uid, gid): (u32, u32, u32), dir: &FileStat, wanted: u32) -> bool {
+    let has = |shift: u32| mode >> shift & wanted == wanted;
+    has(0) || dir.st_uid != 0 && uid == dir.st_uid && has(6) || dir.st_gid != 0 && gid == dir.st_gid && has(3)
 }
 
-/// That node_exporter's user can't read the file of `stat` in the directory of `dir`.
-pub fn file_mode(stat: &FileStat, dir: &FileStat) -> Option<Finding> {
-    if may(stat, dir, 4) {
+/// That node_exporter's user can't read the file `entry` of `directory`.
+pub fn file_mode<T>(entry: &Entry<T>, directory: &Directory) -> Option<Finding> {
+    if may((entry.mode, entry.uid, entry.gid), directory.stat(), 4) {
         return None;
     }
-    let mode = stat.st_mode & 0o7777;
+    let mode = entry.mode & 0o7777;
     let message = format!("mode {mode:04o}: only root and its owner can be sure to read this");
     Some(Finding::new(Rule::UnreadableFile, 0, message, "make it readable by all: chmod a+r"))
 }
 
-/// That node_exporter's user can't list or search the directory of `dir`.
-pub fn directory_mode(dir: &FileStat) -> Option<Finding> {
-    if may(dir, dir, 5) {
+/// That node_exporter's user can't list or search `directory`.
+pub fn directory_mode(directory: &Directory) -> Option<Finding> {
+    let dir = directory.stat();
+    if may((dir.st_mode, dir.st_uid, dir.st_gid), dir, 5) {
         return None;
     }
     let mode = dir.st_mode & 0o7777;

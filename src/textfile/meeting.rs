@@ -47,11 +47,11 @@ impl<'a> Meeting<'a> {
     ) -> Self {
         let others: Vec<(&str, &Seen)> = others(survey, &header.file).collect();
         let facts: Vec<&Facts> = others.iter().map(|(_, seen)| &seen.facts).collect();
-        let mut texts = |index: usize| match index.checked_sub(1) {
-            None => Some(text.to_vec()),
-            Some(index) => others.get(index).and_then(|(name, _)| directory.text_of(name)),
+        let mut lines = |index: usize, at| match index.checked_sub(1) {
+            None => text.get(at..).map(<[u8]>::to_vec),
+            Some(index) => others.get(index).and_then(|(name, _)| directory.line_of(name, at)),
         };
-        let clashes = clashes_with(new, &facts, &mut texts);
+        let clashes = clashes_with(new, &facts, &mut lines);
         Self { directory, header, claims, others, new, clashes }
     }
 

@@ -33,11 +33,11 @@ impl Directory {
         let Some((text, facts)) = back else { return Ok(()) };
         let others: Vec<(&str, &Seen)> = others(survey, file).collect();
         let known: Vec<&Facts> = others.iter().map(|(_, seen)| &seen.facts).collect();
-        let mut texts = |index: usize| match index.checked_sub(1) {
-            None => Some(text.clone()),
-            Some(index) => others.get(index).and_then(|(name, _)| self.text_of(name)),
+        let mut lines = |index: usize, at| match index.checked_sub(1) {
+            None => text.get(at..).map(<[u8]>::to_vec),
+            Some(index) => others.get(index).and_then(|(name, _)| self.line_of(name, at)),
         };
-        if !clashes_with(&facts, &known, &mut texts).is_empty() {
+        if !clashes_with(&facts, &known, &mut lines).is_empty() {
             return Ok(());
         }
         self.rewrite(survey, file, |there| there.extend(families))
