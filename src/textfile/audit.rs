@@ -89,12 +89,11 @@ impl Directory {
             })
             .collect();
         let facts: Vec<&Facts> = files.iter().map(|(_, seen)| &seen.facts).collect();
-        let mut text = |index: usize| files.get(index).and_then(|(name, _)| self.text_of(name));
         let side = |index: usize, family: String, at: usize| {
             let (name, seen) = files.get(index)?;
             Some(Side { file: (*name).to_owned(), owner: seen.owner.clone(), family, at })
         };
-        clashes(&facts, &mut text)
+        clashes(&facts, &mut |index, at| self.line_of(files.get(index)?.0, at))
             .into_iter()
             .filter_map(|clash| {
                 let one = side(clash.file, clash.family, clash.at)?;

@@ -14,11 +14,11 @@ use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::fsync;
 
-use super::MAX_FILE;
 use super::error::{Class, Error};
 use super::header::{Claim, Header};
 use super::seen::{Owner, Seen};
 use super::survey::{Content, Survey, read_at};
+use super::{MAX_FILE, entry};
 use crate::exporter;
 use crate::exposition::reserved::{self, Tier};
 use crate::exposition::{self, Facts, Family};
