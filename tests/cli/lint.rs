@@ -110,6 +110,29 @@ fn contradictions_are_told_with_the_other_file_and_its_line() {
 }
 
 #[test]
+fn the_readme_shows_what_is_said() {
+    let dir = directory(&[
+        ("backup.prom", b"backup_age_seconds 42\nbackup_errors{__host=\"db1\"} 0\nbackup_size-1\n"),
+        ("other.prom", b"backup_age_seconds 42\n"),
+    ]);
+    let (_, stdout, _) = lint(dir.path(), &["."]);
+    let mut wanted = false;
+    let harms: String = stdout
+        .lines()
+        .filter(|line| {
+            // A problem goes on as long as its lines begin with a blank.
+            if !line.starts_with(' ') {
+                wanted = line.starts_with("./") && !line.contains(": advice ");
+            }
+            wanted
+        })
+        .map(|line| format!("    {line}\n"))
+        .collect();
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&format!("    $ promdrop lint .\n{harms}\n")), "{harms}");
+}
+
+#[test]
 fn entries_are_judged_by_kind_and_name() {
     let dir = directory(&[("good.prom", GOOD.as_bytes())]);
     let path = |name: &str| dir.path().join(name);

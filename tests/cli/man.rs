@@ -10,6 +10,7 @@ use promdrop::cli::Cli;
 use promdrop::collect::MODULES;
 use promdrop::config::load::load_file;
 use promdrop::config::{Header, OnFailure};
+use promdrop::exposition::{Harm, Rule};
 
 use crate::support::{need, promdrop};
 
@@ -115,6 +116,32 @@ fn the_page_has_the_options_and_commands_of_the_program() {
             );
         }
     }
+}
+
+/// Each rule with its class and what comes of it, in the program's order.
+#[test]
+fn the_page_has_the_rules_that_the_program_has() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8")).unwrap();
+    let plain = page.replace("\\-", "-").replace("\\e", "\\");
+    let (_, rules) = plain.split_once("\nThe rules are:\n").unwrap();
+    let (rules, _) = rules.split_once("\n.El\n").unwrap();
+    let documented: Vec<(&str, &str)> = rules
+        .split(".It Li ")
+        .skip(1)
+        .map(|item| {
+            let (rule, text) = item.split_once('\n').unwrap();
+            (rule, text.split_once("\nElse: ").unwrap().1.trim_end())
+        })
+        .collect();
+    let known: Vec<(String, String)> = Rule::ALL
+        .iter()
+        .map(|rule| {
+            let class = rule.harm().map_or("advice", Harm::word);
+            (format!("{} Pq {class}", rule.name()), format!("{}.", rule.effect()))
+        })
+        .collect();
+    let known: Vec<(&str, &str)> = known.iter().map(|(rule, effect)| (&**rule, &**effect)).collect();
+    assert_eq!(documented, known);
 }
 
 /// The program lists its keys when it meets one that it doesn't know.
