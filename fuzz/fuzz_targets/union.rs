@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use promdrop::exposition::{Clash, Facts, clashes, clashes_with, inspect, judge};
+use promdrop::exposition::{Clash, Facts, clashes, clashes_between, inspect, judge};
 
 const NAMES: [&str; 4] = ["a.prom", "b.prom", "c.prom", "d.prom"];
 const TURNED: [&str; 4] = ["z.prom", "y.prom", "x.prom", "w.prom"];
@@ -80,18 +80,20 @@ fn split(input: &[u8]) -> Vec<&[u8]> {
     files
 }
 
+fn line(text: &[u8], at: usize) -> Vec<u8> {
+    text[at..].split(|byte| *byte == b'\n').next().expect("a split gives one at least").to_vec()
+}
+
 fn between(texts: &[&[u8]], facts: &[Facts], which: &[usize]) -> Vec<Clash> {
     let chosen: Vec<&Facts> = which.iter().filter_map(|index| facts.get(*index)).collect();
-    clashes(&chosen, &mut |place| {
-        which.get(place).and_then(|index| texts.get(*index)).map(|text| text.to_vec())
-    })
+    clashes(&chosen, &mut |place, at| Some(line(texts.get(*which.get(place)?)?, at)))
 }
 
 fn with(texts: &[&[u8]], facts: &[Facts], one: usize, rest: &[usize]) -> Vec<Clash> {
     let chosen: Vec<&Facts> = rest.iter().filter_map(|index| facts.get(*index)).collect();
-    clashes_with(facts.get(one).expect("it is there"), &chosen, &mut |place| {
+    clashes_between(&[facts.get(one).expect("it is there")], &chosen, &mut |place, at| {
         let index = if place == 0 { Some(&one) } else { rest.get(place - 1) };
-        index.and_then(|index| texts.get(*index)).map(|text| text.to_vec())
+        Some(line(texts.get(*index?)?, at))
     })
 }
 

@@ -28,7 +28,7 @@ pub use render::render;
 pub use repair::{Repair, Repaired, repair};
 pub use rules::{Finding, Harm, Rule, Versions};
 pub use text::Position;
-pub use union::{Clash, Facts, FamilyFacts, Lines, clashes, clashes_with, judge};
+pub use union::{Clash, Facts, FamilyFacts, Lines, clashes, clashes_between, judge};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
+use super::series::line_at;
 use super::*;
 use crate::diagnostic::Problem;
 
@@ -477,7 +478,7 @@ fn what_one_file_meets_is_what_all_files_hold() {
             .map(|text| inspect(text.as_bytes()).facts)
             .into();
     let others: Vec<&Facts> = others.iter().collect();
-    let found = clashes_with(&new, &others, &mut |_, _| None);
+    let found = clashes_between(&[&new], &others, &mut |_, _| None);
     let found: Vec<_> = found.iter().map(|clash| (clash.rule, &*clash.family, clash.other)).collect();
     assert_eq!(
         found,
@@ -496,7 +497,7 @@ fn what_is_told_of_several_files_is_the_first_and_told_once() {
     let clashes_of = |texts: &[&str]| {
         let facts: Vec<Facts> = texts.iter().map(|text| inspect(text.as_bytes()).facts).collect();
         let facts: Vec<&Facts> = facts.iter().collect();
-        clashes(&facts, &mut |index| texts.get(index).map(|text| text.as_bytes().to_vec()))
+        clashes(&facts, &mut |file, at| texts.get(file).map(|text| line_at(text.as_bytes(), at).to_vec()))
     };
     let places = |texts: &[&str]| -> Vec<_> {
         clashes_of(texts).iter().map(|clash| (clash.file, clash.at, clash.other, clash.other_at)).collect()

@@ -118,31 +118,35 @@ pub fn clashes(files: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
     found
 }
 
-/// Every contradiction between `new`, which is index 0 in what is returned and asked for, and `others`, which follow it
-/// in their order.
-pub fn clashes_with(new: &Facts, others: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
-    let by_name: HashMap<&str, &FamilyFacts> =
-        new.families.iter().map(|family| (&*family.name, family)).collect();
+/// Every contradiction of one of `ones` with one of `others`, told at the former. Indices, in what is returned and asked
+/// for, count `ones` first, then `others`.
+pub fn clashes_between(ones: &[&Facts], others: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
+    let mut by_name: HashMap<&str, Vec<(usize, &FamilyFacts)>> = HashMap::new();
+    for (index, facts) in ones.iter().enumerate() {
+        for family in &facts.families {
+            by_name.entry(&family.name).or_default().push((index, family));
+        }
+    }
+    let named = |name: &str| by_name.get(name).into_iter().flatten().copied();
     let mut found = Vec::new();
     for (index, other) in others.iter().enumerate() {
-        if new.rejected_by.or(other.rejected_by).is_all() {
-            continue;
-        }
-        for theirs in &other.families {
-            if let Some(ours) = by_name.get(&*theirs.name) {
-                let (ours, theirs) = ((0, *ours), (index + 1, theirs));
+        let meets = |ours: &(usize, &FamilyFacts)| {
+            ones.get(ours.0).is_some_and(|one| !one.rejected_by.or(other.rejected_by).is_all())
+        };
+        for family in &other.families {
+            let theirs = (ones.len() + index, family);
+            for ours in named(&family.name).filter(meets) {
                 found.extend(declared(ours, theirs).or_else(|| series(ours, theirs, lines)));
             }
-            for suffix in theirs.kind.suffixes() {
-                if let Some(ours) = by_name.get(&*format!("{}{suffix}", theirs.name)) {
-                    found.push(suffix_clash((0, ours), (index + 1, theirs)));
-                }
+            for suffix in family.kind.suffixes() {
+                let parts = named(&format!("{}{suffix}", family.name)).filter(meets);
+                found.extend(parts.map(|ours| suffix_clash(ours, theirs)));
             }
             for suffix in Kind::Histogram.suffixes() {
-                let base = theirs.name.strip_suffix(suffix).and_then(|base| by_name.get(base));
-                if let Some(ours) = base.filter(|ours| ours.kind.suffixes().contains(suffix)) {
-                    found.push(suffix_clash((0, ours), (index + 1, theirs)));
-                }
+                let Some(base) = family.name.strip_suffix(suffix) else { continue };
+                let is_whole = |ours: &(usize, &FamilyFacts)| ours.1.kind.suffixes().contains(suffix);
+                let wholes = named(base).filter(is_whole).filter(meets);
+                found.extend(wholes.map(|ours| suffix_clash(ours, theirs)));
             }
         }
     }

@@ -2,7 +2,7 @@
 //! no lock and ask nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::OsString;
 
 use super::directory::Directory;
 use super::error::Error;
@@ -10,8 +10,8 @@ use super::header::Kind;
 use super::lock::PUBLISH_WAIT;
 use super::rewrite::withdraw;
 use super::seen::{Claims, Others, Owner, Seen};
-use super::survey::{Content, Survey};
-use crate::exposition::{Facts, OWN_PREFIX, Position, clashes};
+use super::survey::Survey;
+use crate::exposition::{Clash, Facts, OWN_PREFIX, Position, clashes, clashes_between};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -42,9 +42,12 @@ impl Directory {
     pub fn audit(&self, claims: &Claims) -> Result<Audit, Error> {
         let mut survey = self.survey();
         survey.refresh(self, Seen::read)?;
-        let found = self.clashes(&survey);
+        let (found, poison) = self.clashes(&survey);
         if found.iter().all(|clash| clash.loser(claims).is_none()) {
-            return Ok(Audit { withdrawn: Vec::new(), others: count(&survey, &found) });
+            return Ok(Audit {
+                withdrawn: Vec::new(),
+                others: Others::count(&survey, |name| poison.contains(name)),
+            });
         }
         drop(survey);
         let lock = self.lock_publishing(PUBLISH_WAIT)?;
@@ -53,7 +56,7 @@ impl Directory {
         // What is withdrawn from one file may be what another contradicts: until nothing is left.
         loop {
             survey.refresh(self, Seen::read)?;
-            let found = self.clashes(&survey);
+            let (found, poison) = self.clashes(&survey);
             let mut losses: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
             for clash in &found {
                 let Some((loser, winner)) = clash.loser(claims) else { continue };
@@ -64,7 +67,7 @@ impl Directory {
                 }
             }
             if losses.is_empty() {
-                let others = count(&survey, &found);
+                let others = Others::count(&survey, |name| poison.contains(name));
                 drop(lock);
                 return Ok(Audit { withdrawn, others });
             }
@@ -79,28 +82,30 @@ impl Directory {
         }
     }
 
-    /// Every contradiction in the directory.
-    fn clashes(&self, survey: &Survey<Seen>) -> Vec<Meeting> {
-        let files: Vec<(&str, &Seen)> = survey
-            .entries()
-            .filter_map(|(name, entry)| match &entry.content {
-                Content::Text(seen) => Some((name.to_str()?, seen)),
-                _ => None,
-            })
-            .collect();
-        let facts: Vec<&Facts> = files.iter().map(|(_, seen)| &seen.facts).collect();
+    /// Every contradiction in the directory that one of promdrop's files has a part in, and the files of others that
+    /// contradict each other.
+    fn clashes(&self, survey: &Survey<Seen>) -> (Vec<Meeting>, BTreeSet<OsString>) {
+        let files =
+            survey.entries().filter_map(|(name, entry)| Some((name.to_str()?, entry.content.text()?)));
+        let (ours, others): (Vec<_>, Vec<_>) = files.partition(|(_, seen)| seen.owner != Owner::Foreign);
+        let our_facts: Vec<&Facts> = ours.iter().map(|(_, seen)| &seen.facts).collect();
+        let their_facts: Vec<&Facts> = others.iter().map(|(_, seen)| &seen.facts).collect();
+        let all: Vec<(&str, &Seen)> = ours.iter().chain(&others).copied().collect();
+        let mut line = |index: usize, at: usize| self.line_of(all.get(index)?.0, at);
+        let mut found = clashes(&our_facts, &mut line);
+        found.extend(clashes_between(&our_facts, &their_facts, &mut line));
         let side = |index: usize, family: String, at: usize| {
-            let (name, seen) = files.get(index)?;
+            let (name, seen) = all.get(index)?;
             Some(Side { file: (*name).to_owned(), owner: seen.owner.clone(), family, at })
         };
-        clashes(&facts, &mut |index, at| self.line_of(files.get(index)?.0, at))
-            .into_iter()
-            .filter_map(|clash| {
-                let one = side(clash.file, clash.family, clash.at)?;
-                let two = side(clash.other, clash.other_family, clash.other_at)?;
-                Some(Meeting { one, two, message: clash.message })
-            })
-            .collect()
+        let meetings = found.into_iter().filter_map(|clash| {
+            let one = side(clash.file, clash.family, clash.at)?;
+            let two = side(clash.other, clash.other_family, clash.other_at)?;
+            Some(Meeting { one, two, message: clash.message })
+        });
+        let among_others = clashes(&their_facts, &mut |index, at| self.line_of(others.get(index)?.0, at));
+        let name = |clash: Clash| others.get(clash.file).map(|(name, _)| OsString::from(name));
+        (meetings.collect(), among_others.into_iter().filter_map(name).collect())
     }
 
     /// What contradicts what, with the line of the winner.
@@ -154,9 +159,4 @@ impl Claims {
             Owner::Doubtful | Owner::Foreign => (false, None),
         }
     }
-}
-
-fn count(survey: &Survey<Seen>, found: &[Meeting]) -> Others {
-    let clashing: BTreeSet<&OsStr> = found.iter().map(|meeting| OsStr::new(&meeting.one.file)).collect();
-    Others::count(survey, |name| clashing.contains(name))
 }

@@ -9,7 +9,7 @@ use super::header::Header;
 use super::seen::{Claims, Seen, Standing};
 use super::survey::{Content, Survey};
 use crate::diagnostic::Problem;
-use crate::exposition::{self, Clash, Facts, Family, Position, Rule, clashes_with};
+use crate::exposition::{self, Clash, Facts, Family, Position, Rule, clashes_between};
 
 /// So many contradictions are told of.
 const SHOWN: usize = 20;
@@ -51,7 +51,7 @@ impl<'a> Meeting<'a> {
             None => text.get(at..).map(<[u8]>::to_vec),
             Some(index) => others.get(index).and_then(|(name, _)| directory.line_of(name, at)),
         };
-        let clashes = clashes_with(new, &facts, &mut lines);
+        let clashes = clashes_between(&[new], &facts, &mut lines);
         Self { directory, header, claims, others, new, clashes }
     }
 

@@ -18,7 +18,7 @@ use super::meeting::others;
 use super::publish::{rename, set_mode};
 use super::seen::{Owner, Seen};
 use super::survey::Survey;
-use crate::exposition::{self, Facts, Family, clashes_with};
+use crate::exposition::{self, Facts, Family, clashes_between};
 
 impl Directory {
     /// Puts `families`, which were withdrawn from `file`, back, if they contradict nothing as they are now. The caller
@@ -37,7 +37,7 @@ impl Directory {
             None => text.get(at..).map(<[u8]>::to_vec),
             Some(index) => others.get(index).and_then(|(name, _)| self.line_of(name, at)),
         };
-        if !clashes_with(&facts, &known, &mut lines).is_empty() {
+        if !clashes_between(&[&facts], &known, &mut lines).is_empty() {
             return Ok(());
         }
         self.rewrite(survey, file, |there| there.extend(families))

@@ -261,9 +261,9 @@ impl Content<()> {
     }
 }
 
-/// Reads the file at `path` as an entry of a directory is read, whatever its name and size.
-pub fn read_path<T>(path: &Path, make: impl FnOnce(&[u8]) -> T) -> Content<T> {
-    read_at(AT_FDCWD, path.as_os_str(), u64::MAX, make)
+/// Reads the file at `path` into `buffer`, as an entry of a directory is read, whatever its name and size.
+pub fn read_path<T>(path: &Path, buffer: &mut Vec<u8>, make: impl FnOnce(&[u8]) -> T) -> Content<T> {
+    read_into(AT_FDCWD, path.as_os_str(), u64::MAX, buffer, make)
 }
 
 /// Reads `name` of the directory `at` as a survey does.
@@ -273,9 +273,18 @@ pub(super) fn read_at<T>(
     largest: u64,
     make: impl FnOnce(&[u8]) -> T,
 ) -> Content<T> {
-    let mut buffer = Vec::new();
-    match see(at, name, largest, None, &mut buffer) {
-        Seen::New(content, ..) => content.map(|()| make(&buffer)),
+    read_into(at, name, largest, &mut Vec::new(), make)
+}
+
+fn read_into<T>(
+    at: BorrowedFd<'_>,
+    name: &OsStr,
+    largest: u64,
+    buffer: &mut Vec<u8>,
+    make: impl FnOnce(&[u8]) -> T,
+) -> Content<T> {
+    match see(at, name, largest, None, buffer) {
+        Seen::New(content, ..) => content.map(|()| make(buffer)),
         Seen::Gone | Seen::Known => Content::Unreadable(Errno::ENOENT),
     }
 }

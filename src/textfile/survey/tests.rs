@@ -138,10 +138,10 @@ fn every_kind_of_entry_is_told_and_nothing_hangs() {
     // Nor is any of it new at the next look.
     assert_eq!(refresh(&mut survey, &directory), (false, vec![]));
     for (name, entry) in survey.entries() {
-        let alone = read_path(&place.path().join(name), |bytes| text(name, bytes));
+        let alone = read_path(&place.path().join(name), &mut Vec::new(), |bytes| text(name, bytes));
         assert_eq!(alone, entry.content, "{name:?}");
     }
-    assert_eq!(read_path(&at("none"), |_| ()), Content::Unreadable(Errno::ENOENT));
+    assert_eq!(read_path(&at("none"), &mut Vec::new(), |_| ()), Content::Unreadable(Errno::ENOENT));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn what_is_larger_than_asked_for_is_not_read() {
     assert_eq!(*content(&survey, "x.prom"), Content::TooLarge(5));
     assert_eq!(refresh(&mut survey, &directory), (false, vec![]));
     write(&path, "a 123\n").unwrap();
-    assert_eq!(read_path(&path, <[u8]>::len), Content::Text(6));
+    assert_eq!(read_path(&path, &mut Vec::new(), <[u8]>::len), Content::Text(6));
     assert_eq!(read_at(directory.fd(), OsStr::new("x.prom"), 5, <[u8]>::len), Content::TooLarge(6));
     // One byte more tells of a file that grows; no more than that is ever taken.
     let mut buffer = Vec::with_capacity(3);
