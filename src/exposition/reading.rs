@@ -176,12 +176,14 @@ struct Reader<'t> {
     current: Option<usize>,
     /// The name of the sample before, and what it was found to be: the next one is mostly called the same.
     last: Option<(&'t [u8], usize, PartKind)>,
-    /// The family of the last sample.
-    last_sample: Option<usize>,
     /// The labels of the last sample of a histogram or summary, without the bound, and what they come to.
     before: Vec<Label<'t>>,
     before_sums: LabelSums,
     before_family: Option<usize>,
+    /// The family of the last sample that has a name, and where that stands.
+    last_sample: Option<(usize, usize)>,
+    /// A line without a name has given labels to the sample before it.
+    lent_labels: bool,
     harms: Findings,
     advice: Findings,
     rejected_by: Versions,
@@ -206,6 +208,7 @@ impl<'t> Reader<'t> {
             before: Vec::new(),
             before_sums: LabelSums::default(),
             before_family: None,
+            lent_labels: false,
             harms: Findings::default(),
             advice: Findings::default(),
             rejected_by: Versions::NONE,
@@ -402,7 +405,7 @@ impl<'t> Reader<'t> {
         };
         self.last = Some((name.bytes, index, part));
         self.visit(at, index);
-        self.last_sample = Some(index);
+        self.last_sample = Some((index, at));
         let Some(family) = self.families.get_mut(index) else { return };
         family.sample_at.get_or_insert(at);
         let kind = family.kind();
@@ -553,7 +556,7 @@ impl<'t> Reader<'t> {
     fn quoted(&mut self, at: usize, quoted: &super::quoted::Quoted) {
         let cure = "write a name of letters, digits, `_` and `:` before the brace, without quotes: name{label=\"value\"} 1";
         let Some(name) = &quoted.name else {
-            return self.nameless(at, quoted.ends_in_value, cure);
+            return self.nameless(at, quoted, cure);
         };
         let legal = is_name(name, true)
             && quoted.labels.iter().all(|label| is_name(label, false) && !label.starts_with(b"__"));
@@ -561,7 +564,7 @@ impl<'t> Reader<'t> {
             Some((index, _)) => index,
             None => self.family(at, name),
         };
-        self.last_sample = Some(index);
+        self.last_sample = Some((index, at));
         if let Some(family) = self.families.get_mut(index) {
             family.sample_at.get_or_insert(at);
             family.opaque = true;
@@ -575,24 +578,49 @@ impl<'t> Reader<'t> {
         self.find(finding);
     }
 
-    fn nameless(&mut self, at: usize, ends_in_value: bool, cure: &str) {
-        if self.current.is_none() && ends_in_value {
+    fn nameless(&mut self, at: usize, quoted: &super::quoted::Quoted, cure: &str) {
+        if self.current.is_none() && quoted.ends_in_value {
             let message = "labels without a metric name";
             return self.find(Finding::new(Rule::MetricName, at, message, cure));
         }
-        if self.last_sample.is_none() {
+        let Some((last_sample, last_at)) = self.last_sample else {
             let message = "labels without a metric name: node_exporter 1.9.0 dies of it";
             return self.find(Finding::new(Rule::NamelessBraces, at, message, cure));
-        }
+        };
         // The sample before gets the value, and the family of the line before gets the sample.
-        for index in [self.last_sample, self.current].into_iter().flatten() {
+        for index in [Some(last_sample), self.current].into_iter().flatten() {
             if let Some(family) = self.families.get_mut(index) {
                 family.sample_at.get_or_insert(at);
                 family.opaque = true;
             }
         }
+        if self.gives_deadly_labels(last_at, &quoted.labels) {
+            let message =
+                "labels without a metric name, for the sample before, which node_exporter 1.9.0 dies of";
+            let finding = Finding::new(Rule::OverwritingBraces, at, message, cure);
+            return self.find(Finding { harm: Some(Harm::Poison), ..finding });
+        }
         let message = "labels without a metric name";
         self.find(Finding::new(Rule::OverwritingBraces, at, message, cure));
+    }
+
+    /// Whether the sample at `last_at` has one of these labels, which it is given too, or can't have it. Which ones it
+    /// was given before is not kept: then it is taken to have any.
+    fn gives_deadly_labels(&mut self, last_at: usize, labels: &[Vec<u8>]) -> bool {
+        if labels.is_empty() {
+            return false;
+        }
+        if std::mem::replace(&mut self.lent_labels, true) {
+            return true;
+        }
+        let mut scanner = Scanner::default();
+        let line = self.text.get(last_at..).and_then(|text| text.split(|byte| *byte == b'\n').next());
+        let quoted = matches!(scanner.scan(line.unwrap_or_default()), Ok(Line::Quoted));
+        let has = |label: &Vec<u8>| match quoted {
+            true => scanner.quoted.labels.contains(label),
+            false => scanner.labels.iter().any(|known| known.name.bytes == label),
+        };
+        labels.iter().any(|label| !is_name(label, false) || label.starts_with(b"__") || has(label))
     }
 
     /// The histogram or summary that `name` is a part of, and which. As for node_exporter, a family of that very name

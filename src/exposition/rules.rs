@@ -117,7 +117,7 @@ rules! {
         "1.9.0 and some later versions die at every scrape until the file is gone; 1.5.0 rejects the file";
     /// No labels stand without a name after a sample.
     OverwritingBraces "overwriting-braces" DISTORT, V1_5,
-        "1.9.0 and later give the value to the sample before; 1.5.0 rejects the file";
+        "1.9.0 and later give value and labels to the sample before, or die where it has one of them; 1.5.0 rejects the file";
     // Labels.
     /// Labels are written `{name="value",other="value"}`.
     LabelSyntax "label-syntax" REJECT, ALL, "every version rejects the file";

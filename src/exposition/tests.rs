@@ -545,6 +545,25 @@ fn an_optional_collectors_name_is_free_as_far_as_the_text_tells() {
     assert_eq!(rules("node_sockstat_TCP_inuse"), [Rule::ReservedName]);
 }
 
+#[test]
+fn labels_without_a_name_are_deadly_where_the_sample_before_has_them_or_none_can() {
+    // Found by the differential test: 1.9.0 puts the labels on the sample before.
+    for (text, harm) in [
+        ("c_a{x=\"1\"} 1\n{y=\"1\"} 2\n", Harm::Distort),
+        ("c_a{x=\"1\"} 1\n{} 2\n", Harm::Distort),
+        ("c_a{x=\"1\"} 1\nc_b 1\n{x=\"1\"} 2\n", Harm::Distort),
+        ("c_a{x=\"1\"} 1\n{x=\"2\"} 2\n", Harm::Poison),
+        ("c_a{x=\"1\"} 1\n# TYPE c_b gauge\n{y=\"1\",x=\"\"} 2\n", Harm::Poison),
+        ("c_a{\"x\"=\"1\"} 1\n{x=\"1\"} 2\n", Harm::Poison),
+        ("c_a 1\n{x=\"1\"} 2\n{x=\"1\"} 3\n", Harm::Poison),
+        ("c_a 1\n{__x=\"1\"} 2\n", Harm::Poison),
+        ("c_a 1\n{\"x.y\"=\"1\"} 2\n", Harm::Poison),
+    ] {
+        let worst = inspect(text.as_bytes()).findings.iter().filter_map(|finding| finding.harm).max();
+        assert_eq!(worst, Some(harm), "{text}");
+    }
+}
+
 static CASES: LazyLock<Vec<corpus::Case>> = LazyLock::new(corpus::single_files);
 
 /// Bytes made of what the format is made of, so that they get past the first byte.
