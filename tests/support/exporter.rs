@@ -56,6 +56,11 @@ impl Exporter {
         self.server.get("/metrics")
     }
 
+    /// The bytes of everything it serves at this moment, `None` where it died of the question.
+    pub fn scrape_or_die(&mut self) -> Option<Vec<u8>> {
+        self.server.ask_or_end("/metrics")
+    }
+
     /// Ends it; [`start_again`](Stopped::start_again) starts it on the same port.
     pub fn stop(self) -> Stopped {
         Stopped { port: self.port(), setup: self.setup }

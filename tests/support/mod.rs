@@ -1,14 +1,17 @@
 //! What the tests share.
 
+pub mod bodies;
 pub mod corpus;
 pub mod exporter;
 pub mod host;
+pub mod meaning;
 pub mod netns;
 pub mod processes;
 pub mod prometheus;
 pub mod responder;
 pub mod series;
 pub mod server;
+pub mod sets;
 pub mod tcp;
 
 use std::fmt::Debug;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::server::{PATIENCE, Server, part};
 use super::wait_for;
 
-/// A running Prometheus that scrapes one node_exporter every second, as job `node`.
+/// A running Prometheus.
 #[derive(Debug)]
 pub struct Prometheus {
     server: Server,
@@ -34,17 +34,22 @@ impl Point {
 }
 
 impl Prometheus {
-    /// Starts it on a free port; the target is 127.0.0.1:`port`, whose label `instance` becomes `instance`.
+    /// Starts it on a free port; it scrapes one node_exporter every second, as job `node`: 127.0.0.1:`port`, whose
+    /// label `instance` becomes `instance`.
     pub fn start(port: u16, instance: &str) -> Self {
-        let dir = TempDir::new().unwrap();
-        let config = dir.path().join("prometheus.yml");
-        let text = format!(
+        Self::start_with(&format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
              scrape_configs:\n\
              - job_name: node\n  \
                static_configs:\n  \
                - {{targets: ['127.0.0.1:{port}'], labels: {{instance: '{instance}'}}}}\n"
-        );
+        ))
+    }
+
+    /// Starts it on a free port with this configuration.
+    pub fn start_with(text: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let config = dir.path().join("prometheus.yml");
         fs::write(&config, text).unwrap();
         let mut command = Command::new(part("bookworm", "prometheus"));
         command.arg(format!("--config.file={}", config.display()));

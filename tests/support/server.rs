@@ -53,6 +53,25 @@ impl Server {
         self.ask(path).unwrap_or_else(|answer| panic!("GET {path}: {answer}"))
     }
 
+    /// The bytes of the body of what it answers to `GET path`, `None` where it ended instead.
+    pub fn ask_or_end(&mut self, path: &str) -> Option<Vec<u8>> {
+        let mut answer = Vec::new();
+        let asked = TcpStream::connect(self.address).and_then(|mut stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).as_bytes())?;
+            stream.read_to_end(&mut answer)
+        });
+        if asked.is_ok() && answer.starts_with(b"HTTP/1.0 200 ") {
+            let head =
+                answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an end of the head");
+            return Some(answer.split_off(head + 4));
+        }
+        wait_for(PATIENCE, "the server ends, since it didn't answer", || {
+            self.child.try_wait().unwrap().ok_or_else(|| format!("{asked:?}: {}", answer.escape_ascii()))
+        });
+        None
+    }
+
     /// The body of what it answers to `GET path`, or the whole answer where it isn't 200.
     pub fn ask(&self, path: &str) -> Result<String, String> {
         let mut stream = TcpStream::connect(self.address).unwrap();
