@@ -2,7 +2,7 @@
 //! wrong with it. The grammar decides what is wrong; what node_exporter makes of the text is the same in all three.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -616,11 +616,13 @@ impl<'t> Reader<'t> {
         let mut scanner = Scanner::default();
         let line = self.text.get(last_at..).and_then(|text| text.split(|byte| *byte == b'\n').next());
         let quoted = matches!(scanner.scan(line.unwrap_or_default()), Ok(Line::Quoted));
-        let has = |label: &Vec<u8>| match quoted {
-            true => scanner.quoted.labels.contains(label),
-            false => scanner.labels.iter().any(|known| known.name.bytes == label),
+        let has: HashSet<&[u8], RandomState> = match quoted {
+            true => scanner.quoted.labels.iter().map(Vec::as_slice).collect(),
+            false => scanner.labels.iter().map(|label| label.name.bytes).collect(),
         };
-        labels.iter().any(|label| !is_name(label, false) || label.starts_with(b"__") || has(label))
+        labels
+            .iter()
+            .any(|label| !is_name(label, false) || label.starts_with(b"__") || has.contains(&**label))
     }
 
     /// The histogram or summary that `name` is a part of, and which. As for node_exporter, a family of that very name
