@@ -95,6 +95,11 @@ fn run(seed: u64, cases: u64) {
     for start in numbers.clone().step_by(BATCH as usize) {
         let batch = start..numbers.end.min(start + BATCH);
         report.judge(batch.map(|number| (number, sets::set(seed, number, &known))).collect());
+        // For who watches the long form.
+        if report.cases.is_multiple_of(20_000) {
+            let reasons: Vec<&String> = report.disagreements.keys().collect();
+            println!("{} cases, {} passed, disagreements: {reasons:?}", report.cases, report.passed);
+        }
         if report.disagreements.len() > SHOWN {
             break;
         }
@@ -454,7 +459,7 @@ impl Report {
                 self.bodies.push(((read.number, read.set.clone()), body));
             }
         }
-        if self.bodies.len() >= 1500 {
+        if self.bodies.len() >= 1000 {
             self.scrape();
         }
     }
