@@ -2,7 +2,7 @@
 //! wrong with it. The grammar decides what is wrong; what node_exporter makes of the text is the same in all three.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
@@ -180,10 +180,8 @@ struct Reader<'t> {
     before: Vec<Label<'t>>,
     before_sums: LabelSums,
     before_family: Option<usize>,
-    /// The family of the last sample that has a name, and where that stands.
-    last_sample: Option<(usize, usize)>,
-    /// A line without a name has given labels to the sample before it.
-    lent_labels: bool,
+    /// The family of the last sample that has a name.
+    last_sample: Option<usize>,
     harms: Findings,
     advice: Findings,
     rejected_by: Versions,
@@ -208,7 +206,6 @@ impl<'t> Reader<'t> {
             before: Vec::new(),
             before_sums: LabelSums::default(),
             before_family: None,
-            lent_labels: false,
             harms: Findings::default(),
             advice: Findings::default(),
             rejected_by: Versions::NONE,
@@ -405,7 +402,7 @@ impl<'t> Reader<'t> {
         };
         self.last = Some((name.bytes, index, part));
         self.visit(at, index);
-        self.last_sample = Some((index, at));
+        self.last_sample = Some(index);
         let Some(family) = self.families.get_mut(index) else { return };
         family.sample_at.get_or_insert(at);
         let kind = family.kind();
@@ -564,7 +561,7 @@ impl<'t> Reader<'t> {
             Some((index, _)) => index,
             None => self.family(at, name),
         };
-        self.last_sample = Some((index, at));
+        self.last_sample = Some(index);
         if let Some(family) = self.families.get_mut(index) {
             family.sample_at.get_or_insert(at);
             family.opaque = true;
@@ -583,7 +580,7 @@ impl<'t> Reader<'t> {
             let message = "labels without a metric name";
             return self.find(Finding::new(Rule::MetricName, at, message, cure));
         }
-        let Some((last_sample, last_at)) = self.last_sample else {
+        let Some(last_sample) = self.last_sample else {
             let message = "labels without a metric name: node_exporter 1.9.0 dies of it";
             return self.find(Finding::new(Rule::NamelessBraces, at, message, cure));
         };
@@ -594,35 +591,10 @@ impl<'t> Reader<'t> {
                 family.opaque = true;
             }
         }
-        if self.gives_deadly_labels(last_at, &quoted.labels) {
-            let message =
-                "labels without a metric name, for the sample before, which node_exporter 1.9.0 dies of";
-            let finding = Finding::new(Rule::OverwritingBraces, at, message, cure);
-            return self.find(Finding { harm: Some(Harm::Poison), ..finding });
-        }
-        let message = "labels without a metric name";
-        self.find(Finding::new(Rule::OverwritingBraces, at, message, cure));
-    }
-
-    /// Whether the sample at `last_at` has one of these labels, which it is given too, or can't have it. Which ones it
-    /// was given before is not kept: then it is taken to have any.
-    fn gives_deadly_labels(&mut self, last_at: usize, labels: &[Vec<u8>]) -> bool {
-        if labels.is_empty() {
-            return false;
-        }
-        if std::mem::replace(&mut self.lent_labels, true) {
-            return true;
-        }
-        let mut scanner = Scanner::default();
-        let line = self.text.get(last_at..).and_then(|text| text.split(|byte| *byte == b'\n').next());
-        let quoted = matches!(scanner.scan(line.unwrap_or_default()), Ok(Line::Quoted));
-        let has: HashSet<&[u8], RandomState> = match quoted {
-            true => scanner.quoted.labels.iter().map(Vec::as_slice).collect(),
-            false => scanner.labels.iter().map(|label| label.name.bytes).collect(),
-        };
-        labels
-            .iter()
-            .any(|label| !is_name(label, false) || label.starts_with(b"__") || has.contains(&**label))
+        let finding = Finding::new(Rule::OverwritingBraces, at, "labels without a metric name", cure);
+        // It gets the labels too, and 1.9.0 dies where it has one of them, or can't have it.
+        let harm = if quoted.labels.is_empty() { Harm::Distort } else { Harm::Poison };
+        self.find(Finding { harm: Some(harm), ..finding });
     }
 
     /// The histogram or summary that `name` is a part of, and which. As for node_exporter, a family of that very name
