@@ -234,7 +234,9 @@ impl<'t> Reader<'t> {
         }
         self.whole();
         let families = std::mem::take(&mut self.families);
-        families.into_iter().filter(|family| family.sample_at.is_some()).map(facts).collect()
+        // What is not UTF-8 stood in quotes: no version serves it, and it has no name to compare it by.
+        let is_served = |family: &Entry<'_>| family.sample_at.is_some() && !family.name().is_empty();
+        families.into_iter().filter(is_served).map(facts).collect()
     }
 
     /// The class of the file as a whole: what is rejected by all versions does nothing else.

@@ -518,6 +518,14 @@ fn what_is_told_of_several_files_is_the_first_and_told_once() {
 }
 
 #[test]
+fn names_that_are_not_utf8_are_no_common_name() {
+    let found = judge(&[("a.prom", b"{\"\xff\"} 1\n"), ("b.prom", b"{\"\xfe\"} 1\n")]);
+    let harmful = found.iter().filter(|(_, finding)| finding.harm.is_some());
+    let rules: Vec<_> = harmful.map(|(file, finding)| (*file, finding.rule)).collect();
+    assert_eq!(rules, [(0, Rule::IllegalName), (1, Rule::IllegalName)]);
+}
+
+#[test]
 fn gauge_histograms_are_deadly_only_with_samples() {
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a 1\n"), [(1, "gauge-histogram")]);
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a_bucket 1\n"), [(1, "gauge-histogram")]);
