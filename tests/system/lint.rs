@@ -17,6 +17,45 @@ fn lint(directory: &Path) -> (Value, Option<i32>) {
     (document, linted.status.code())
 }
 
+/// All texts of the corpus in one directory, each also cut and with bytes changed, as people see them and as programs.
+#[test]
+fn any_bytes_survive() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut files = 0;
+    // xorshift: the same at each run.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for case in corpus::single_files() {
+        let mut text = case.text;
+        for _ in 0..3 {
+            fs::write(directory.path().join(format!("{files}.prom")), &text).unwrap();
+            files += 1;
+            for _ in 0..=random(4) {
+                let at = random(text.len() + 1);
+                match random(4) {
+                    0 => text.truncate(at),
+                    1 => text.insert(at, u8::try_from(random(256)).unwrap()),
+                    2 => text.insert(at, *b"\n{}\"\0\xff\x80\\# ,=\r".get(random(13)).unwrap()),
+                    _ if at < text.len() => text[at] ^= 1 << random(8),
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert!(files > 1500, "{files}");
+    let (document, status) = lint(directory.path());
+    assert_eq!((document["files"].as_array().unwrap().len(), status), (files, Some(1)));
+    let linted = promdrop().arg("lint").arg(directory.path()).output().unwrap();
+    assert_eq!((linted.status.code(), &*linted.stderr), (Some(1), &b""[..]));
+    let shown = String::from_utf8(linted.stdout).unwrap();
+    assert!(shown.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
+}
+
 /// Whatever one node_exporter does with a directory, its class is that of the corpus or worse, and no good one fails
 /// but for the documented strictness. A node_exporter that reads no file for want of rights is one that doesn't run as
 /// root, as these tests do.
