@@ -65,7 +65,7 @@ impl Directory {
             drop(survey);
             let (text, facts) = compose(&path, header, &families)?;
             self.check_optional(&path, &facts)?;
-            let temporary = self.write(&path, &text)?;
+            let temporary = self.write(&path, text.as_bytes())?;
             let lock = self.lock_publishing(wait)?;
             let mut survey = self.survey();
             survey.refresh(self, Seen::read)?;
@@ -98,11 +98,11 @@ impl Directory {
     }
 
     /// Writes `text` to a new temporary file that is safe on the disk.
-    fn write(&self, path: &Path, text: &str) -> Result<NamedTempFile, Error> {
+    pub(super) fn write(&self, path: &Path, text: &[u8]) -> Result<NamedTempFile, Error> {
         let temporary = self.temporary()?;
         let mut file = temporary.as_file();
         set_mode(file).map_err(|e| Error::io(path, "set its mode", e))?;
-        file.write_all(text.as_bytes()).map_err(|e| Error::io(path, "write it", e))?;
+        file.write_all(text).map_err(|e| Error::io(path, "write it", e))?;
         file.sync_all().map_err(|e| Error::io(path, "write it to disk", e))?;
         Ok(temporary)
     }
@@ -110,7 +110,7 @@ impl Directory {
 
 /// Sets the mode of a file to be published: on the descriptor, since the umask would take from the mode it is created
 /// with.
-pub(super) fn set_mode(file: &std::fs::File) -> nix::Result<()> {
+fn set_mode(file: &std::fs::File) -> nix::Result<()> {
     fchmod(file, Mode::from_bits_truncate(0o644))
 }
 
