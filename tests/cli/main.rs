@@ -10,4 +10,5 @@ mod run;
 mod support;
 
 mod textfile;
+mod union;
 mod write;
