@@ -6,6 +6,7 @@ pub mod host;
 pub mod netns;
 pub mod processes;
 pub mod prometheus;
+pub mod random;
 pub mod responder;
 pub mod series;
 pub mod server;

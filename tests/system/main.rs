@@ -8,6 +8,7 @@
 mod support;
 
 mod command;
+mod concurrent;
 mod end_to_end;
 mod examples;
 mod exposition;
