@@ -148,6 +148,7 @@ impl Runner<'_> {
         {
             ran.result = Err(failure);
         }
+        let own = ran.result.as_ref().err().map(said);
         let mut kept = Kept::All;
         let mut written = self.write(stem, header, before, &ran, &kept);
         // What can't be published is a failure to publish; what can't be kept then is dropped; in the end, the file is.
@@ -170,9 +171,8 @@ impl Runner<'_> {
         if let Err(error) = written {
             // Nothing of this run is in the directory: that outweighs how the run itself went.
             let mut failure = refusal(&error);
-            if let Err(own) = ran.result {
-                failure.detail =
-                    format!("the run itself had failed: {}: {}", own.outcome.word(), own.message);
+            if let Some(own) = own {
+                failure.detail = format!("the run itself had failed: {own}\n{}", failure.detail);
             }
             ran.result = Err(failure);
         }
@@ -217,10 +217,13 @@ enum Kept {
 }
 
 impl Kept {
-    /// Fewer than before: without `families`, or none, where that was tried.
+    /// Fewer than before: without `families` too, or none, where that was tried.
     fn without(&self, families: &[String]) -> Self {
         match self {
             Kept::All => Kept::Without(families.to_vec()),
+            Kept::Without(known) if families.iter().any(|family| !known.contains(family)) => {
+                Kept::Without([known.as_slice(), families].concat())
+            }
             Kept::Without(_) | Kept::None => Kept::None,
         }
     }

@@ -1,6 +1,7 @@
 //! At each tick: does what promdrop has published still agree with all that stands in the directory? Other tools take
 //! no lock and ask nobody.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
@@ -9,9 +10,12 @@ use super::error::Error;
 use super::header::Kind;
 use super::lock::PUBLISH_WAIT;
 use super::rewrite::withdraw;
-use super::seen::{Claims, Others, Owner, Seen};
+use super::seen::{Claims, Others, Owner, Read, Seen, files, is_older};
 use super::survey::Survey;
 use crate::exposition::{Clash, Facts, OWN_PREFIX, Position, clashes, clashes_between};
+
+/// For so many families of a file the reason is told.
+const SHOWN: usize = 20;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -63,7 +67,11 @@ impl Directory {
                 let loss = losses.entry(loser.file.clone()).or_default();
                 if !loss.0.contains(&loser.family) {
                     loss.0.push(loser.family.clone());
-                    loss.1.push(self.reason(clash, loser, winner));
+                    match loss.1.len().cmp(&SHOWN) {
+                        Ordering::Less => loss.1.push(self.reason(clash, loser, winner)),
+                        Ordering::Equal => loss.1.push("and more".to_owned()),
+                        Ordering::Greater => {}
+                    }
                 }
             }
             if losses.is_empty() {
@@ -71,13 +79,24 @@ impl Directory {
                 drop(lock);
                 return Ok(Audit { withdrawn, others });
             }
+            let mut failed = None;
             for (file, (families, reasons)) in losses {
-                if families.iter().any(|family| family.starts_with(OWN_PREFIX)) {
-                    self.remove(&mut survey, &file)?;
-                } else {
-                    self.rewrite(&mut survey, &file, |there| withdraw(there, &families))?;
+                let own = families.iter().any(|family| family.starts_with(OWN_PREFIX));
+                // Where there is no room to write it anew, it is better gone than in the way.
+                let done = match own {
+                    true => self.remove(&mut survey, &file),
+                    false => self
+                        .rewrite(&mut survey, &file, |there| withdraw(there, &families))
+                        .or_else(|_| self.remove(&mut survey, &file)),
+                };
+                match done {
+                    Ok(()) => withdrawn.push(Withdrawn { file, families, reasons }),
+                    // The others are not kept waiting for it.
+                    Err(error) => failed = Some(error),
                 }
-                withdrawn.push(Withdrawn { file, families, reasons });
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
         }
     }
@@ -85,26 +104,25 @@ impl Directory {
     /// Every contradiction in the directory that one of promdrop's files has a part in, and the files of others that
     /// contradict each other.
     fn clashes(&self, survey: &Survey<Seen>) -> (Vec<Meeting>, BTreeSet<OsString>) {
-        let files =
-            survey.entries().filter_map(|(name, entry)| Some((name.to_str()?, entry.content.text()?)));
-        let (ours, others): (Vec<_>, Vec<_>) = files.partition(|(_, seen)| seen.owner != Owner::Foreign);
-        let our_facts: Vec<&Facts> = ours.iter().map(|(_, seen)| &seen.facts).collect();
-        let their_facts: Vec<&Facts> = others.iter().map(|(_, seen)| &seen.facts).collect();
-        let all: Vec<(&str, &Seen)> = ours.iter().chain(&others).copied().collect();
-        let mut line = |index: usize, at: usize| self.line_of(all.get(index)?.0, at);
+        let (ours, others): (Vec<Read<'_>>, Vec<_>) =
+            files(survey).partition(|file| *file.owner != Owner::Foreign);
+        let our_facts: Vec<&Facts> = ours.iter().map(|file| file.facts).collect();
+        let their_facts: Vec<&Facts> = others.iter().map(|file| file.facts).collect();
+        let all: Vec<Read<'_>> = ours.iter().chain(&others).copied().collect();
+        let mut line = |index: usize, at: usize| self.line_of(all.get(index)?.name, at);
         let mut found = clashes(&our_facts, &mut line);
         found.extend(clashes_between(&our_facts, &their_facts, &mut line));
         let side = |index: usize, family: String, at: usize| {
-            let (name, seen) = all.get(index)?;
-            Some(Side { file: (*name).to_owned(), owner: seen.owner.clone(), family, at })
+            let Read { name, owner, .. } = all.get(index)?;
+            Some(Side { file: (*name).to_owned(), owner: (*owner).clone(), family, at })
         };
         let meetings = found.into_iter().filter_map(|clash| {
             let one = side(clash.file, clash.family, clash.at)?;
             let two = side(clash.other, clash.other_family, clash.other_at)?;
             Some(Meeting { one, two, message: clash.message })
         });
-        let among_others = clashes(&their_facts, &mut |index, at| self.line_of(others.get(index)?.0, at));
-        let name = |clash: Clash| others.get(clash.file).map(|(name, _)| OsString::from(name));
+        let among_others = clashes(&their_facts, &mut |index, at| self.line_of(others.get(index)?.name, at));
+        let name = |clash: Clash| others.get(clash.file).map(|file| OsString::from(file.name));
         (meetings.collect(), among_others.into_iter().filter_map(name).collect())
     }
 
@@ -142,13 +160,23 @@ impl Meeting {
             (Owner::Foreign, Owner::Foreign) => None,
             (Owner::Foreign, _) => Some((two, one)),
             (_, Owner::Foreign) => Some((one, two)),
-            _ if claims.age(&one.file, &one.owner) <= claims.age(&two.file, &two.owner) => Some((one, two)),
+            _ if claims.gives_way(one, two) => Some((one, two)),
             _ => Some((two, one)),
         }
     }
 }
 
 impl Claims {
+    /// Which of two files of promdrop's has to go, `one` or not.
+    fn gives_way(&self, one: &Side, two: &Side) -> bool {
+        let (claimed, age) = self.age(&one.file, &one.owner);
+        let (other_claimed, other_age) = self.age(&two.file, &two.owner);
+        match claimed == other_claimed {
+            true => is_older((&one.file, age), (&two.file, other_age)),
+            false => other_claimed,
+        }
+    }
+
     /// How new a file of promdrop's is beside another: what no definition claims is the oldest.
     fn age(&self, file: &str, owner: &Owner) -> (bool, Option<u64>) {
         match owner {

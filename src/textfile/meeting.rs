@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::Header;
-use super::seen::{Claims, Seen, Standing};
-use super::survey::{Content, Survey};
+use super::seen::{Claims, Read, Seen, Standing, files};
+use super::survey::Survey;
 use crate::diagnostic::Problem;
-use crate::exposition::{self, Clash, Facts, Family, Position, Rule, clashes_between};
+use crate::exposition::{self, Clash, Descriptor, Facts, Family, Kind, Position, Rule, clashes_between};
 
 /// So many contradictions are told of.
 const SHOWN: usize = 20;
@@ -31,7 +31,8 @@ pub(super) struct Meeting<'a> {
     header: &'a Header,
     claims: &'a Claims,
     /// The other files, in the order of their names.
-    others: Vec<(&'a str, &'a Seen)>,
+    others: Vec<Read<'a>>,
+    text: &'a [u8],
     new: &'a Facts,
     clashes: Vec<Clash>,
 }
@@ -42,25 +43,16 @@ impl<'a> Meeting<'a> {
         directory: &'a Directory,
         claims: &'a Claims,
         header: &'a Header,
-        (text, new): (&[u8], &'a Facts),
+        (text, new): (&'a [u8], &'a Facts),
         survey: &'a Survey<Seen>,
     ) -> Self {
-        let others: Vec<(&str, &Seen)> = others(survey, &header.file).collect();
-        let facts: Vec<&Facts> = others.iter().map(|(_, seen)| &seen.facts).collect();
-        let mut lines = |index: usize, at| match index.checked_sub(1) {
-            None => text.get(at..).map(<[u8]>::to_vec),
-            Some(index) => others.get(index).and_then(|(name, _)| directory.line_of(name, at)),
-        };
-        let clashes = clashes_between(&[new], &facts, &mut lines);
-        Self { directory, header, claims, others, new, clashes }
+        let others: Vec<Read<'_>> = others(survey, &header.file).collect();
+        let clashes = contradictions(directory, (text, new), &others);
+        Self { directory, header, claims, others, text, new, clashes }
     }
 
-    fn other(&self, clash: &Clash) -> Option<(&'a str, &'a Seen)> {
+    fn other(&self, clash: &Clash) -> Option<Read<'a>> {
         clash.other.checked_sub(1).and_then(|index| self.others.get(index)).copied()
-    }
-
-    fn standing(&self, file: &str, seen: &Seen) -> Standing {
-        self.claims.standing(self.header, file, &seen.owner)
     }
 
     /// Whether the text would have another HELP if it were made now.
@@ -80,17 +72,20 @@ impl<'a> Meeting<'a> {
         let mut step = Step::default();
         let mut conflicts = Vec::new();
         for clash in &self.clashes {
-            let Some((file, seen)) = self.other(clash) else { continue };
-            match self.standing(file, seen) {
+            let Some(other @ Read { name: file, .. }) = self.other(clash) else { continue };
+            match self.claims.standing(self.header, file, other.owner) {
                 Standing::Absent => {
                     if !step.remove.iter().any(|removed| removed == file) {
                         step.remove.push(file.to_owned());
                     }
                 }
                 Standing::Older => self.give_way(&mut step, file, clash),
-                // Some HELP goes before none, whoever is newer.
+                // Some HELP goes before none, whoever is newer, but where they share series too.
                 Standing::Newer if clash.rule == Rule::HelpConflict && self.has_help(clash) => {
-                    self.give_way(&mut step, file, clash);
+                    match self.beyond_help(other, clash) {
+                        None => self.give_way(&mut step, file, clash),
+                        Some(_) => conflicts.push(clash),
+                    }
                 }
                 Standing::Newer | Standing::Other => conflicts.push(clash),
             }
@@ -100,6 +95,15 @@ impl<'a> Meeting<'a> {
 
     fn has_help(&self, clash: &Clash) -> bool {
         self.new.families.iter().any(|family| *family.name == *clash.family && family.help.is_some())
+    }
+
+    /// What would still be wrong between the text and `other` if the family of `clash` had one HELP in both.
+    fn beyond_help(&self, other: Read<'_>, clash: &Clash) -> Option<Clash> {
+        let theirs = other.facts.families.iter().find(|family| *family.name == *clash.other_family)?;
+        let mut ours = self.new.families.iter().find(|family| *family.name == *clash.family)?.clone();
+        ours.help.clone_from(&theirs.help);
+        let same = Facts { families: vec![ours], ..Facts::default() };
+        contradictions(self.directory, (self.text, &same), &[other]).pop()
     }
 
     /// The family goes from `file`; where only its HELP stands in the way, it comes back with another.
@@ -126,7 +130,7 @@ impl<'a> Meeting<'a> {
     fn refusal(&self, conflicts: &[&Clash]) -> Error {
         let mut problems = Vec::new();
         for clash in conflicts.iter().take(SHOWN) {
-            let Some((file, _)) = self.other(clash) else { continue };
+            let Some(Read { name: file, .. }) = self.other(clash) else { continue };
             let line = self.directory.text_of(file).map(|text| Position::new(&text).of(clash.other_at).0);
             let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
             problems.push(Problem::whole(format!("{} {place}", clash.message), clash.cure));
@@ -157,17 +161,17 @@ pub(super) fn help_to_take<'a>(
 fn taken<'a>(
     claims: &Claims,
     header: &Header,
-    others: impl Iterator<Item = (&'a str, &'a Seen)>,
+    others: impl Iterator<Item = Read<'a>>,
     name: &str,
     help: Option<&[u8]>,
 ) -> Option<&'a [u8]> {
-    for (file, seen) in others {
-        if seen.facts.rejected_by.is_all() {
+    for Read { name: file, owner, facts } in others {
+        if facts.rejected_by.is_all() {
             continue;
         }
-        let Some(theirs) = seen.facts.families.iter().find(|family| *family.name == *name) else { continue };
-        let Some(theirs) = theirs.help.as_deref() else { continue };
-        match claims.standing(header, file, &seen.owner) {
+        let Some(theirs) = facts.families.iter().find(|family| *family.name == *name) else { continue };
+        let Some(theirs) = theirs.help.as_deref().filter(|help| can_be_taken(help)) else { continue };
+        match claims.standing(header, file, owner) {
             Standing::Absent => continue,
             Standing::Older if help.is_some() => continue,
             // Two files of one source don't argue about a HELP: the newer definition's is for both.
@@ -181,10 +185,32 @@ fn taken<'a>(
     None
 }
 
+/// Whether promdrop may publish a family with this HELP: others may publish what it never would.
+fn can_be_taken(help: &[u8]) -> bool {
+    let Ok(help) = std::str::from_utf8(help) else { return false };
+    let mut family = Family::new(&Descriptor { name: "x", help: "", kind: Kind::Untyped });
+    family.help = Some(help.to_owned().into());
+    family.push(Vec::new(), 1.0);
+    let mut text = String::new();
+    exposition::render(&[family], &mut text);
+    exposition::prove(text.as_bytes()).is_ok()
+}
+
 /// The files of `survey` that can be read, but for `file`.
-pub(super) fn others<'a>(survey: &'a Survey<Seen>, file: &str) -> impl Iterator<Item = (&'a str, &'a Seen)> {
-    survey.entries().filter_map(move |(name, entry)| match (&entry.content, name.to_str()) {
-        (Content::Text(seen), Some(name)) if name != file => Some((name, seen)),
-        _ => None,
-    })
+pub(super) fn others<'a>(survey: &'a Survey<Seen>, file: &str) -> impl Iterator<Item = Read<'a>> {
+    files(survey).filter(move |other| other.name != file)
+}
+
+/// Every contradiction between a text and `others`, which stand in `directory`.
+pub(super) fn contradictions(
+    directory: &Directory,
+    (text, facts): (&[u8], &Facts),
+    others: &[Read<'_>],
+) -> Vec<Clash> {
+    let known: Vec<&Facts> = others.iter().map(|other| other.facts).collect();
+    let mut lines = |index: usize, at: usize| match index.checked_sub(1) {
+        None => text.get(at..).map(<[u8]>::to_vec),
+        Some(index) => others.get(index).and_then(|other| directory.line_of(other.name, at)),
+    };
+    clashes_between(&[facts], &known, &mut lines)
 }

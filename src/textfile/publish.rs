@@ -54,18 +54,18 @@ impl Directory {
     ) -> Result<(), Error> {
         self.check_name(&header.file)?;
         let path = self.path().join(&header.file);
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             // All that takes time comes before the lock.
             let mut survey = self.survey();
             if survey.is_new() {
                 survey.refresh(self, Seen::read)?;
                 self.check_target(header, &survey)?;
             }
-            let families = with_helps(claims, header, families, &survey);
+            let families = with_helps(claims, header, families, &survey, attempt > 0);
             drop(survey);
             let (text, facts) = compose(&path, header, &families)?;
             self.check_optional(&path, &facts)?;
-            let temporary = self.write(&path, &text)?;
+            let temporary = self.write(&path, text.as_bytes())?;
             let lock = self.lock_publishing(wait)?;
             let mut survey = self.survey();
             survey.refresh(self, Seen::read)?;
@@ -98,11 +98,11 @@ impl Directory {
     }
 
     /// Writes `text` to a new temporary file that is safe on the disk.
-    fn write(&self, path: &Path, text: &str) -> Result<NamedTempFile, Error> {
+    pub(super) fn write(&self, path: &Path, text: &[u8]) -> Result<NamedTempFile, Error> {
         let temporary = self.temporary()?;
         let mut file = temporary.as_file();
         set_mode(file).map_err(|e| Error::io(path, "set its mode", e))?;
-        file.write_all(text.as_bytes()).map_err(|e| Error::io(path, "write it", e))?;
+        file.write_all(text).map_err(|e| Error::io(path, "write it", e))?;
         file.sync_all().map_err(|e| Error::io(path, "write it to disk", e))?;
         Ok(temporary)
     }
@@ -110,7 +110,7 @@ impl Directory {
 
 /// Sets the mode of a file to be published: on the descriptor, since the umask would take from the mode it is created
 /// with.
-pub(super) fn set_mode(file: &std::fs::File) -> nix::Result<()> {
+fn set_mode(file: &std::fs::File) -> nix::Result<()> {
     fchmod(file, Mode::from_bits_truncate(0o644))
 }
 
@@ -123,16 +123,20 @@ pub(super) fn rename(
     temporary.persist(directory.anchor().join(file)).map_err(|e| e.error)
 }
 
-/// `families`, with the HELP that they take from other files.
+/// `families`, with the HELP that they take from other files: those that have none, or, where one has met another HELP,
+/// `all`.
 fn with_helps<'a>(
     claims: &Claims,
     header: &Header,
     families: &'a [Family],
     survey: &Survey<Seen>,
+    all: bool,
 ) -> Cow<'a, [Family]> {
     let mut families = Cow::Borrowed(families);
     for index in 0..families.len() {
-        let Some(family) = families.get(index) else { continue };
+        let Some(family) = families.get(index).filter(|family| all || family.help.is_none()) else {
+            continue;
+        };
         let help = family.help.as_ref().map(|help| help.as_bytes());
         if let Some(taken) = help_to_take(claims, header, survey, &family.name, help) {
             let taken = taken.to_vec();

@@ -1,7 +1,6 @@
 //! Changes to files of promdrop's own that are no run: a family is withdrawn, or takes the HELP of a newer file.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::os::fd::AsFd as _;
 
 use nix::errno::Errno;
@@ -14,11 +13,11 @@ use super::directory::Directory;
 use super::error::Error;
 use super::header::Header;
 use super::lock::PUBLISH_WAIT;
-use super::meeting::others;
-use super::publish::{rename, set_mode};
-use super::seen::{Owner, Seen};
+use super::meeting::{contradictions, others};
+use super::publish::rename;
+use super::seen::{Owner, Read, Seen};
 use super::survey::Survey;
-use crate::exposition::{self, Facts, Family, clashes_between};
+use crate::exposition::{self, Facts, Family};
 
 impl Directory {
     /// Puts `families`, which were withdrawn from `file`, back, if they contradict nothing as they are now. The caller
@@ -31,13 +30,8 @@ impl Directory {
     ) -> Result<(), Error> {
         let back = self.text_of(file).and_then(|text| changed(&text, |there| there.extend(families.clone())));
         let Some((text, facts)) = back else { return Ok(()) };
-        let others: Vec<(&str, &Seen)> = others(survey, file).collect();
-        let known: Vec<&Facts> = others.iter().map(|(_, seen)| &seen.facts).collect();
-        let mut lines = |index: usize, at| match index.checked_sub(1) {
-            None => text.get(at..).map(<[u8]>::to_vec),
-            Some(index) => others.get(index).and_then(|(name, _)| self.line_of(name, at)),
-        };
-        if !clashes_between(&[&facts], &known, &mut lines).is_empty() {
+        let others: Vec<Read<'_>> = others(survey, file).collect();
+        if !contradictions(self, (&text, &facts), &others).is_empty() {
             return Ok(());
         }
         self.rewrite(survey, file, |there| there.extend(families))
@@ -51,23 +45,16 @@ impl Directory {
         file: &str,
         change: impl FnOnce(&mut Vec<Family>),
     ) -> Result<(), Error> {
-        let path = self.path().join(file);
+        let path = &self.path().join(file);
         let Some((text, facts)) = self.text_of(file).and_then(|text| changed(&text, change)) else {
             return self.remove(survey, file);
         };
-        let failed = |action: &'static str| move |e: Errno| (action, e);
-        let write = || -> Result<_, (&'static str, Errno)> {
-            let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
-            let io = |e: std::io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-            let temporary = self.temporary().map_err(|_| ("write beside it", Errno::EIO))?;
-            set_mode(temporary.as_file()).map_err(failed("set its mode"))?;
-            temporary.as_file().write_all(&text).map_err(io).map_err(failed("write it"))?;
-            let modified = TimeSpec::new(old.st_mtime, old.st_mtime_nsec);
-            futimens(temporary.as_file().as_fd(), &modified, &modified).map_err(failed("keep its time"))?;
-            temporary.as_file().sync_all().map_err(io).map_err(failed("write it to disk"))?;
-            rename(temporary, self, file).map_err(io).map_err(failed("put it in place"))
-        };
-        let renamed = write().map_err(|(action, errno)| Error::io(&path, action, errno))?;
+        let failed = |action: &'static str| move |e: Errno| Error::io(path, action, e);
+        let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
+        let temporary = self.write(path, &text)?;
+        let modified = TimeSpec::new(old.st_mtime, old.st_mtime_nsec);
+        futimens(temporary.as_file().as_fd(), &modified, &modified).map_err(failed("keep its time"))?;
+        let renamed = rename(temporary, self, file).map_err(|e| Error::io(path, "put it in place", e))?;
         if let (Ok(stat), Some(header)) = (fstat(&renamed), Header::ours(&text, file)) {
             survey.note(file, &stat, Seen { owner: Owner::of(&header), facts });
         }
@@ -77,10 +64,11 @@ impl Directory {
     /// Removes `file`, of which not even what promdrop says of it may stand beside the files of others.
     ///
     /// # Errors
-    /// Where the lock can't be had, or the file not be removed.
+    /// Where the lock can't be had, the file not be removed, or it is not promdrop's any more.
     pub fn withdraw_file(&self, file: &str) -> Result<(), Error> {
         let lock = self.lock_publishing(PUBLISH_WAIT)?;
-        let removed = self.remove(&mut self.survey(), file);
+        // It may have been replaced since it was found in the way.
+        let removed = self.header(file).and_then(|_| self.remove(&mut self.survey(), file));
         drop(lock);
         removed
     }
@@ -97,9 +85,14 @@ impl Directory {
     }
 }
 
-/// Takes the families called `names` out.
+/// Takes the families called `names` out. Where none is called so, the file is not what it was taken for, and nothing of
+/// it stays.
 pub(super) fn withdraw(families: &mut Vec<Family>, names: &[String]) {
+    let before = families.len();
     families.retain(|family| !names.iter().any(|name| *name == family.name));
+    if families.len() == before {
+        families.clear();
+    }
 }
 
 /// Gives the family `name` the HELP of another file.

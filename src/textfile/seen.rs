@@ -1,10 +1,11 @@
 //! What is known of each file of the directory without reading it again: whose it is, and what it holds.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 
 use super::header::{Claim, Header, Kind};
-use super::survey::{Content, Survey};
+use super::survey::{Content, Entry, Survey};
 use crate::exposition::{Facts, Harm, inspect};
 
 /// A file that was read.
@@ -49,6 +50,27 @@ impl Owner {
     }
 }
 
+/// A file of the directory that node_exporter would read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Read<'a> {
+    pub name: &'a str,
+    pub owner: &'a Owner,
+    pub facts: &'a Facts,
+}
+
+/// The files of `survey`, in the order of their names.
+pub(super) fn files(survey: &Survey<Seen>) -> impl Iterator<Item = Read<'_>> {
+    survey.entries().filter_map(|(name, entry)| {
+        let seen = entry.content.text()?;
+        Some(Read { name: name.to_str()?, owner: owner(entry, seen), facts: &seen.facts })
+    })
+}
+
+/// Whose `entry` is. promdrop publishes no links: one that leads to a file of promdrop's is somebody else's.
+fn owner<'a>(entry: &Entry<Seen>, seen: &'a Seen) -> &'a Owner {
+    if entry.is_link { &Owner::Foreign } else { &seen.owner }
+}
+
 /// The definitions that there are of a source, which tell what of its files still counts.
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
@@ -64,9 +86,9 @@ pub struct Claims {
 pub(super) enum Standing {
     /// It counts as absent: no definition claims it any more, or nobody can read its header.
     Absent,
-    /// It gives way: its definition is older, or has changed since.
+    /// It gives way: its definition is older, or has changed since. Of two that are as new, the later name gives way.
     Older,
-    /// It goes before: its definition is as new, or newer.
+    /// It goes before.
     Newer,
     /// It is somebody else's.
     Other,
@@ -86,13 +108,19 @@ impl Claims {
                     // What says of a run as a whole is claimed by no definition.
                     None if file != super::RUN_FILE => Standing::Absent,
                     Some(now) if now.is_some() && now != definition => Standing::Older,
-                    _ if *definition < header.definition => Standing::Older,
+                    _ if is_older((file, *definition), (&header.file, header.definition)) => Standing::Older,
                     _ => Standing::Newer,
                 }
             }
             _ => Standing::Other,
         }
     }
+}
+
+/// Whether a file gives way to another by the times of their definitions. There is no tie, or two definitions that were
+/// installed at one moment could each keep the other from what is new in both.
+pub(super) fn is_older((file, at): (&str, Option<u64>), (other, other_at): (&str, Option<u64>)) -> bool {
+    (at, Reverse(file)) < (other_at, Reverse(other))
 }
 
 /// How many files of others the directory holds, by the worst that each does.
@@ -116,7 +144,7 @@ impl Others {
         let mut others = Self::default();
         for (name, entry) in survey.entries() {
             let harm = match &entry.content {
-                Content::Text(Seen { owner: Owner::Ours { .. } | Owner::Doubtful, .. }) => continue,
+                Content::Text(seen) if *owner(entry, seen) != Owner::Foreign => continue,
                 Content::Text(seen) if name.to_str().is_none() && seen.facts.worst != Some(Harm::Reject) => {
                     Some(Harm::Poison)
                 }

@@ -11,4 +11,5 @@ mod run;
 mod support;
 
 mod textfile;
+mod union;
 mod write;

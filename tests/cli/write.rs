@@ -30,18 +30,18 @@ fn end(mut child: Child, text: &[u8]) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
-fn write(host: &Host, arguments: &[&str], text: impl AsRef<[u8]>) -> (i32, String) {
+pub fn write(host: &Host, arguments: &[&str], text: impl AsRef<[u8]>) -> (i32, String) {
     end(start(host, arguments), text.as_ref())
 }
 
 #[track_caller]
-fn write_well(host: &Host, arguments: &[&str], text: &str) {
+pub fn write_well(host: &Host, arguments: &[&str], text: &str) {
     assert_eq!(write(host, arguments, text), (0, String::new()));
 }
 
 /// What a file holds below its header, without promdrop's own families.
 #[track_caller]
-fn body(host: &Host, file: &str) -> String {
+pub fn body(host: &Host, file: &str) -> String {
     let text = host.text(file);
     let own = |line: &str| {
         ["# promdrop-", "# HELP promdrop_", "# TYPE promdrop_", "promdrop_"]

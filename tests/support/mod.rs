@@ -8,6 +8,7 @@ pub mod meaning;
 pub mod netns;
 pub mod processes;
 pub mod prometheus;
+pub mod random;
 pub mod responder;
 pub mod series;
 pub mod server;

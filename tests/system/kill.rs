@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::processes;
+use crate::support::random::Random;
 use crate::support::series::Series;
 
 const RUNS: usize = 400;
@@ -136,26 +137,4 @@ fn is_temporary(name: &str) -> bool {
 fn names(host: &Host) -> Vec<String> {
     let entries = fs::read_dir(host.textfile_dir()).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-}
-
-/// Xorshift: moments that can be had again with PROMDROP_TEST_SEED.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let given =
-            std::env::var("PROMDROP_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
-        let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
-        let seed = given.unwrap_or_else(now).max(1);
-        println!("PROMDROP_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    /// From 0 up to 1.
-    fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }

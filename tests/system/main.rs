@@ -8,6 +8,7 @@
 mod support;
 
 mod command;
+mod concurrent;
 mod differential;
 mod end_to_end;
 mod examples;

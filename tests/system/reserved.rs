@@ -8,6 +8,7 @@ use promdrop::exposition::Kind;
 use promdrop::exposition::reserved::{Tier, owner};
 
 use crate::support::exporter::Exporter;
+use crate::support::host::Host;
 
 /// Optional collectors that every Linux has something for, and a family of each.
 const OPTIONAL: [(&str, &str); 5] = [
@@ -85,4 +86,51 @@ fn a_name_that_a_file_of_the_directory_holds_is_free() {
     let in_directory = |name: &str| name == "node_tcp_connection_states";
     assert!(!taken("node_tcp_connection_states", &families, in_directory));
     assert!(taken("node_load1", &families, in_directory));
+}
+
+/// `promdrop write x` of that name, told that node_exporter is at `port`; its exit status and what it says.
+fn write(host: &Host, port: u16) -> (i32, String) {
+    let text = host.path("text");
+    std::fs::write(
+        &text,
+        "# HELP node_tcp_connection_states A script's.\n# TYPE node_tcp_connection_states gauge\n\
+         node_tcp_connection_states{state=\"x\"} 1\n",
+    )
+    .unwrap();
+    let mut write = host.promdrop();
+    write.arg("--node-exporter").arg(format!("http://127.0.0.1:{port}/metrics")).args(["write", "x"]);
+    let output = write.stdin(std::fs::File::open(&text).unwrap()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_name_of_a_collector_that_is_on_is_refused() {
+    let host = Host::new();
+    let exporter = Exporter::start_with("1.9.0", &host.textfile_dir(), &["--collector.tcpstat"]);
+    let said = format!(
+        "promdrop: {}: `node_tcp_connection_states` is a name of node_exporter's optional collector tcpstat, \
+         and the node_exporter at http://127.0.0.1:{}/metrics serves it\n   \
+         = choose another name, or switch the collector off\n",
+        host.textfile_dir().join("x.prom").display(),
+        exporter.port()
+    );
+    assert_eq!(write(&host, exporter.port()), (1, said));
+    assert!(!host.textfile_dir().join("x.prom").exists());
+}
+
+#[test]
+fn a_name_of_a_collector_that_is_off_is_free() {
+    let host = Host::new();
+    let exporter = Exporter::start("1.9.0", &host.textfile_dir());
+    assert_eq!(write(&host, exporter.port()), (0, String::new()));
+    // From now on node_exporter serves it, and has it from the file.
+    assert!(live(&exporter).contains("node_tcp_connection_states"));
+    assert_eq!(write(&host, exporter.port()), (0, String::new()));
+}
+
+#[test]
+fn where_no_node_exporter_answers_a_name_of_an_optional_collector_is_free() {
+    let host = Host::new();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert_eq!(write(&host, closed), (0, String::new()));
 }
