@@ -209,7 +209,7 @@ fn intrude(host: &Host, mut random: Random, ended: Receiver<()>) {
             0 => {
                 let _ = fs::remove_file(&files[0]);
             }
-            1 => publish(&place, &files[0], random.pick(&texts("them"))),
+            1 => publish(&place, &files[0], random.pick(&texts("them")).as_str()),
             _ => publish(&place, &files[0], &format!("theirs{{number=\"{}\"}} 1\n", random.below(9))),
         }
     }
