@@ -586,6 +586,8 @@ impl<'t> Reader<'t> {
             let message = "labels without a metric name: node_exporter 1.9.0 dies of it";
             return self.find(Finding::new(Rule::NamelessBraces, at, message, cure));
         };
+        let family = self.current.and_then(|index| self.families.get(index));
+        let is_bare = family.is_some_and(|family| family.word.is_none() && family.sample_at.is_none());
         // The sample before gets the value, and the family of the line before gets the sample.
         for index in [Some(last_sample), self.current].into_iter().flatten() {
             if let Some(family) = self.families.get_mut(index) {
@@ -594,8 +596,9 @@ impl<'t> Reader<'t> {
             }
         }
         let finding = Finding::new(Rule::OverwritingBraces, at, "labels without a metric name", cure);
-        // It gets the labels too, and 1.9.0 dies where it has one of them, or can't have it.
-        let harm = if quoted.labels.is_empty() { Harm::Distort } else { Harm::Poison };
+        // It gets the labels too, and 1.9.0 dies where it has one of them, or can't have it; and where a TYPE of parts
+        // follows, which comes too late for a sample that has none.
+        let harm = if quoted.labels.is_empty() && !is_bare { Harm::Distort } else { Harm::Poison };
         self.find(Finding { harm: Some(harm), ..finding });
     }
 

@@ -559,6 +559,9 @@ fn labels_without_a_name_may_be_deadly_for_the_sample_before() {
         ("c_a{x=\"1\"} 1\n{} 2\n", Harm::Distort),
         ("c_a{x=\"1\"} 1\n{x=\"2\"} 2\n", Harm::Poison),
         ("c_a 1\n{__x=\"1\"} 2\n", Harm::Poison),
+        ("c_a 1\n# HELP c_b x\n{} 1\n# TYPE c_b histogram\n", Harm::Poison),
+        ("c_a 1\n# TYPE c_b gauge_histogram\n{} 1\n", Harm::Poison),
+        ("c_a 1\n# TYPE c_b histogram\n{} 1\n", Harm::Distort),
     ] {
         let worst = inspect(text.as_bytes()).findings.iter().filter_map(|finding| finding.harm).max();
         assert_eq!(worst, Some(harm), "{text}");

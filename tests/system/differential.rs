@@ -37,6 +37,20 @@ fn long_the_same_of_half_a_million_cases() {
     run(2, 500_000);
 }
 
+/// The rules that no text breaks.
+const OF_ENTRIES: [Rule; 10] = [
+    Rule::FileName,
+    Rule::Fifo,
+    Rule::Socket,
+    Rule::Device,
+    Rule::DirectoryEntry,
+    Rule::BrokenLink,
+    Rule::UnreadableFile,
+    Rule::UnreadableDirectory,
+    Rule::ChangingFile,
+    Rule::HugeFile,
+];
+
 /// The corpus's cases of `.prom` files and nothing else.
 fn corpus_sets() -> (Vec<corpus::Directory>, Vec<Set>) {
     let name = |name: &std::ffi::OsString| name.to_str().unwrap().to_owned();
@@ -501,7 +515,7 @@ impl Report {
             let share = self.passed * 100 / self.cases;
             assert!((40..=60).contains(&share), "{share} % pass: {summary}");
             // Without any one of the rules that do harm, this test would have failed.
-            let harmful = Rule::ALL.iter().filter(|rule| rule.harm().is_some());
+            let harmful = Rule::ALL.iter().filter(|rule| rule.harm().is_some() && !OF_ENTRIES.contains(rule));
             let unneeded: Vec<_> = harmful.filter(|rule| !self.needed.contains_key(rule.name())).collect();
             assert!(unneeded.is_empty(), "never needed: {unneeded:?}: {summary}");
         }
