@@ -555,7 +555,7 @@ impl<'t> Reader<'t> {
     fn quoted(&mut self, at: usize, quoted: &super::quoted::Quoted) {
         let cure = "write a name of letters, digits, `_` and `:` before the brace, without quotes: name{label=\"value\"} 1";
         let Some(name) = &quoted.name else {
-            return self.nameless(at, quoted, cure);
+            return self.nameless(at, quoted.ends_in_value, cure);
         };
         let legal = is_name(name, true)
             && quoted.labels.iter().all(|label| is_name(label, false) && !label.starts_with(b"__"));
@@ -577,8 +577,8 @@ impl<'t> Reader<'t> {
         self.find(finding);
     }
 
-    fn nameless(&mut self, at: usize, quoted: &super::quoted::Quoted, cure: &str) {
-        if self.current.is_none() && quoted.ends_in_value {
+    fn nameless(&mut self, at: usize, ends_in_value: bool, cure: &str) {
+        if self.current.is_none() && ends_in_value {
             let message = "labels without a metric name";
             return self.find(Finding::new(Rule::MetricName, at, message, cure));
         }
@@ -586,8 +586,6 @@ impl<'t> Reader<'t> {
             let message = "labels without a metric name: node_exporter 1.9.0 dies of it";
             return self.find(Finding::new(Rule::NamelessBraces, at, message, cure));
         };
-        let family = self.current.and_then(|index| self.families.get(index));
-        let is_bare = family.is_some_and(|family| family.word.is_none() && family.sample_at.is_none());
         // The sample before gets the value, and the family of the line before gets the sample.
         for index in [Some(last_sample), self.current].into_iter().flatten() {
             if let Some(family) = self.families.get_mut(index) {
@@ -595,11 +593,7 @@ impl<'t> Reader<'t> {
                 family.opaque = true;
             }
         }
-        let finding = Finding::new(Rule::OverwritingBraces, at, "labels without a metric name", cure);
-        // It gets the labels too, and 1.9.0 dies where it has one of them, or can't have it; and where a TYPE of parts
-        // follows, which comes too late for a sample that has none.
-        let harm = if quoted.labels.is_empty() && !is_bare { Harm::Distort } else { Harm::Poison };
-        self.find(Finding { harm: Some(harm), ..finding });
+        self.find(Finding::new(Rule::OverwritingBraces, at, "labels without a metric name", cure));
     }
 
     /// The histogram or summary that `name` is a part of, and which. As for node_exporter, a family of that very name

@@ -116,8 +116,8 @@ rules! {
     NamelessBraces "nameless-braces" POISON, V1_5,
         "1.9.0 and some later versions die at every scrape until the file is gone; 1.5.0 rejects the file";
     /// No labels stand without a name after a sample.
-    OverwritingBraces "overwriting-braces" DISTORT, V1_5,
-        "1.9.0 and later give value and labels to the sample before, or die where it has one of them; 1.5.0 rejects the file";
+    OverwritingBraces "overwriting-braces" POISON, V1_5,
+        "1.9.0 and later give value and labels to the sample before, or die of it; 1.5.0 rejects the file";
     // Labels.
     /// Labels are written `{name="value",other="value"}`.
     LabelSyntax "label-syntax" REJECT, ALL, "every version rejects the file";

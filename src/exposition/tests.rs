@@ -555,16 +555,14 @@ fn an_optional_collectors_name_is_free_as_far_as_the_text_tells() {
 #[test]
 fn labels_without_a_name_may_be_deadly_for_the_sample_before() {
     // Found by the differential test: 1.9.0 puts the labels on the sample before, and dies where it has them.
-    for (text, harm) in [
-        ("c_a{x=\"1\"} 1\n{} 2\n", Harm::Distort),
-        ("c_a{x=\"1\"} 1\n{x=\"2\"} 2\n", Harm::Poison),
-        ("c_a 1\n{__x=\"1\"} 2\n", Harm::Poison),
-        ("c_a 1\n# HELP c_b x\n{} 1\n# TYPE c_b histogram\n", Harm::Poison),
-        ("c_a 1\n# TYPE c_b gauge_histogram\n{} 1\n", Harm::Poison),
-        ("c_a 1\n# TYPE c_b histogram\n{} 1\n", Harm::Distort),
+    for text in [
+        "c_a{x=\"1\"} 1\n{x=\"2\"} 2\n",
+        "c_a 1\n{__x=\"1\"} 2\n",
+        "c_a 1\n# HELP c_b x\n{} 1\n# TYPE c_b histogram\n",
+        "c_a 1\n# TYPE c_b gauge_histogram\n{} 1\n",
     ] {
         let worst = inspect(text.as_bytes()).findings.iter().filter_map(|finding| finding.harm).max();
-        assert_eq!(worst, Some(harm), "{text}");
+        assert_eq!(worst, Some(Harm::Poison), "{text}");
     }
 }
 

@@ -62,11 +62,10 @@ pub const STRICTER: &[(&str, &str, &str)] = &[
 pub const CALLED_OTHERWISE: &[(&str, &str, &str)] = &[
     ("219-name-quoted-outside", "reject", "1.5.0 does; 1.9.0 serves what it seems to mean"),
     ("281-labels-quote-mid", "reject", "1.5.0 does; 1.9.0 serves what it seems to mean"),
-    (
-        "243-braces-label-noname-aftersample",
-        "poison",
-        "1.9.0 dies where the sample before has the label already",
-    ),
+    ("239-braces-only-after-sample", "poison", "1.9.0 may die of such a line"),
+    ("240-braces-only-after-histogram", "poison", "likewise"),
+    ("243-braces-label-noname-aftersample", "poison", "likewise"),
+    ("608-braces-only-second-family", "poison", "likewise"),
 ];
 
 /// What a case is to be called, where it is not the measured class.
