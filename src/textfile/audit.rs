@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
 use super::directory::Directory;
-use super::error::Error;
+use super::error::{Class, Error};
 use super::header::Kind;
 use super::lock::PUBLISH_WAIT;
 use super::rewrite::withdraw;
 use super::seen::{Claims, Others, Owner, Read, Seen, files, is_older};
 use super::survey::Survey;
 use crate::exposition::{Facts, OWN_PREFIX, Position, clashes};
+
+/// How often the directory is looked at, the lock held, until nothing of promdrop's is contradicted.
+const ROUNDS: usize = 100;
 
 /// For so many families of a file the reason is told.
 const SHOWN: usize = 20;
@@ -54,8 +57,8 @@ impl Directory {
         let lock = self.lock_publishing(PUBLISH_WAIT)?;
         let mut survey = self.survey();
         let mut withdrawn: Vec<Withdrawn> = Vec::new();
-        // What is withdrawn from one file may be what another contradicts: until nothing is left.
-        loop {
+        // What is withdrawn from one file may be what another contradicts, and others may come meanwhile.
+        for _ in 0..ROUNDS {
             survey.refresh(self, Seen::read)?;
             let found = self.clashes(&survey);
             let mut losses: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
@@ -96,6 +99,8 @@ impl Directory {
                 return Err(error);
             }
         }
+        let message = "something in it contradicts promdrop's files as fast as they are withdrawn";
+        Err(Error::new(Class::Conflict, self.path(), message, "see what else writes there"))
     }
 
     /// Every contradiction in the directory.
