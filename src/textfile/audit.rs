@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use super::directory::Directory;
-use super::error::Error;
+use super::error::{Class, Error};
 use super::header::Kind;
 use super::lock::PUBLISH_WAIT;
 use super::rewrite::withdraw;
 use super::seen::{Claims, Others, Owner, Read, Seen, files, is_older};
 use super::survey::Survey;
 use crate::exposition::{Clash, Facts, OWN_PREFIX, Position, clashes, clashes_between};
+
+/// How often the directory is looked at, the lock held, until nothing of promdrop's is contradicted.
+const ROUNDS: usize = 100;
 
 /// For so many families of a file the reason is told.
 const SHOWN: usize = 20;
@@ -57,8 +60,8 @@ impl Directory {
         let lock = self.lock_publishing(PUBLISH_WAIT)?;
         let mut survey = self.survey();
         let mut withdrawn: Vec<Withdrawn> = Vec::new();
-        // What is withdrawn from one file may be what another contradicts: until nothing is left.
-        loop {
+        // What is withdrawn from one file may be what another contradicts, and others may come meanwhile.
+        for _ in 0..ROUNDS {
             survey.refresh(self, Seen::read)?;
             let (found, poison) = self.clashes(&survey);
             let mut losses: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
@@ -99,6 +102,8 @@ impl Directory {
                 return Err(error);
             }
         }
+        let message = "something in it contradicts promdrop's files as fast as they are withdrawn";
+        Err(Error::new(Class::Conflict, self.path(), message, "see what else writes there"))
     }
 
     /// Every contradiction in the directory that one of promdrop's files has a part in, and the files of others that

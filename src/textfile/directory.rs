@@ -233,6 +233,16 @@ impl Directory {
         entry::line(&self.anchor().join(file), at)
     }
 
+    /// The text of `file`, if that is still promdrop's: others take no lock, and may have replaced it since it was
+    /// looked at.
+    pub(super) fn own_text(&self, file: &str) -> Result<Option<Vec<u8>>, Error> {
+        match self.inspect(file) {
+            Ok(found) => Ok(found.map(|found| found.text)),
+            Err(error) if error.class == Class::Refused => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What was seen of the directory so far.
     pub(super) fn survey(&self) -> MutexGuard<'_, Survey<Seen>> {
         self.survey.lock().unwrap_or_else(PoisonError::into_inner)

@@ -46,9 +46,8 @@ impl Directory {
         change: impl FnOnce(&mut Vec<Family>),
     ) -> Result<(), Error> {
         let path = &self.path().join(file);
-        let Some((text, facts)) = self.text_of(file).and_then(|text| changed(&text, change)) else {
-            return self.remove(survey, file);
-        };
+        let Some(text) = self.own_text(file)? else { return Ok(()) };
+        let Some((text, facts)) = changed(&text, change) else { return self.remove(survey, file) };
         let failed = |action: &'static str| move |e: Errno| Error::io(path, action, e);
         let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
         let temporary = self.write(path, &text)?;
@@ -64,17 +63,19 @@ impl Directory {
     /// Removes `file`, of which not even what promdrop says of it may stand beside the files of others.
     ///
     /// # Errors
-    /// Where the lock can't be had, the file not be removed, or it is not promdrop's any more.
+    /// Where the lock can't be had, or the file not be removed.
     pub fn withdraw_file(&self, file: &str) -> Result<(), Error> {
         let lock = self.lock_publishing(PUBLISH_WAIT)?;
-        // It may have been replaced since it was found in the way.
-        let removed = self.header(file).and_then(|_| self.remove(&mut self.survey(), file));
+        let removed = self.remove(&mut self.survey(), file);
         drop(lock);
         removed
     }
 
     /// Removes `file`. The caller holds the lock.
     pub(super) fn remove(&self, survey: &mut Survey<Seen>, file: &str) -> Result<(), Error> {
+        if self.own_text(file)?.is_none() {
+            return Ok(());
+        }
         match unlinkat(self.fd(), file, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {
                 survey.forget(file);
@@ -115,4 +116,38 @@ fn changed(text: &[u8], change: impl FnOnce(&mut Vec<Family>)) -> Option<(Vec<u8
     new.extend_from_slice(body.as_bytes());
     let facts = exposition::prove(&new).ok()?;
     Some((new, facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_somebody_elses_by_now_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        let path = place.path().join("x.prom");
+        let theirs = "# TYPE c_a gauge\nc_a 1\n# TYPE c_b gauge\nc_b 1\n";
+        let copy = format!(
+            "# promdrop-format: 1\n# promdrop-kind: write\n# promdrop-source: stdin\n# promdrop-file: y.prom\n{theirs}"
+        );
+        for text in [theirs, &copy, "broken"] {
+            std::fs::write(&path, text).unwrap();
+            let mut survey = directory.survey();
+            directory.rewrite(&mut survey, "x.prom", |there| withdraw(there, &["c_a".into()])).unwrap();
+            directory.remove(&mut survey, "x.prom").unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        let ours = copy.replace("y.prom", "x.prom");
+        std::fs::write(&path, &ours).unwrap();
+        directory
+            .rewrite(&mut directory.survey(), "x.prom", |there| withdraw(there, &["c_a".into()]))
+            .unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), ours.replace("# TYPE c_a gauge\nc_a 1\n", ""));
+        // What is not called so was not what was in the way: rather nothing than that.
+        directory
+            .rewrite(&mut directory.survey(), "x.prom", |there| withdraw(there, &["c_a".into()]))
+            .unwrap();
+        assert!(!path.exists());
+    }
 }

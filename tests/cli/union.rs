@@ -279,11 +279,7 @@ fn where_even_health_is_contradicted_the_file_goes() {
     prints(&host, "x", 0, &gauge("mail", "M.", ""));
     prints(&host, "y", 0, &gauge("queue", "Q.", ""));
     run_well(&host, &["run"]);
-    let forged = gauge(
-        "promdrop_collector_success",
-        "Whether the last run of the collector succeeded.",
-        "{collector=\"x\"}",
-    );
+    let forged = forged();
     lay(&host, "other.prom", &forged);
     for _ in 0..2 {
         let (status, _, stderr) = host.outcome(&["run"]);
@@ -299,6 +295,60 @@ fn where_even_health_is_contradicted_the_file_goes() {
     fs::remove_file(at(&host, "other.prom")).unwrap();
     run_well(&host, &["run"]);
     assert_eq!(body(&host, "x.prom"), gauge("mail", "M.", ""));
+}
+
+/// The collector x runs `script`; what another tool lays there meanwhile, no tick has met yet.
+fn meanwhile(host: &Host, intruder: &str, script: &str) {
+    fs::write(host.path("theirs"), intruder).unwrap();
+    let (theirs, other) = (host.path("theirs"), at(host, "other.prom"));
+    let told = host.path("x.told");
+    let yaml = format!(
+        "module: command\non_failure: keep\ncommand:\n  shell: 'cp {} {}; cat {}; {script}'\n",
+        theirs.display(),
+        other.display(),
+        told.display()
+    );
+    host.collector("x", &yaml);
+}
+
+#[test]
+fn an_intruder_that_comes_during_a_run_is_met_by_it() {
+    let host = Host::new();
+    let (mail, queue) = (gauge("mail", "M.", ""), gauge("queue", "Q.", ""));
+    prints(&host, "x", 0, &(mail.clone() + &queue));
+    run_well(&host, &["run", "x"]);
+    prints(&host, "x", 0, &(gauge("news", "N.", "") + &queue));
+    meanwhile(&host, &(gauge("news", "N.", "") + &mail), "true");
+    // One contradicts what was found, the other what was kept.
+    assert_eq!(host.outcome(&["run", "x"]).0, 1);
+    assert_eq!(body(&host, "x.prom"), queue);
+    in_peace(&host);
+}
+
+#[test]
+fn health_that_is_contradicted_during_a_run_goes_with_the_file() {
+    for (script, own) in
+        [("true", ""), ("exit 3", "  the run itself had failed: exit: it exited with status 3\n")]
+    {
+        let host = Host::new();
+        prints(&host, "x", 0, &gauge("mail", "M.", ""));
+        run_well(&host, &["run", "x"]);
+        meanwhile(&host, &forged(), script);
+        let said = format!(
+            "promdrop: x: conflict: its families contradict other files of the directory in 1 place\n{own}  \
+             {}: this series of `promdrop_collector_success` is also in other.prom:3\n     \
+             = publish each series once; give it a label that tells the two apart\n",
+            at(&host, "x.prom").display()
+        );
+        assert_eq!(host.outcome(&["run", "x"]), (1, String::new(), said));
+        assert_eq!(names(&host), [".promdrop.lock", "other.prom", "promdrop.prom"]);
+        in_peace(&host);
+    }
+}
+
+fn forged() -> String {
+    let help = "Whether the last run of the collector succeeded.";
+    gauge("promdrop_collector_success", help, "{collector=\"x\"}")
 }
 
 #[test]
@@ -441,11 +491,36 @@ fn some_help_goes_before_none_whichever_is_newer() {
     let host = Host::new();
     prints(&host, "a", 0, &gauge("mail", "M.", A));
     prints(&host, "b", 10, &typed(A));
-    settles(&host, &[("a.prom", ""), ("b.prom", &typed(A))], &[1, 1, 1]);
-    for stem in ["a", "b", "a", "a", "b"] {
+    for (stem, a, b) in [
+        ("a", gauge("mail", "M.", A), None),
+        // It still takes the HELP of what gives way to it.
+        ("b", String::new(), Some(gauge("mail", "M.", A))),
+        ("a", String::new(), Some(gauge("mail", "M.", A))),
+        ("b", String::new(), Some(typed(A))),
+        ("a", String::new(), Some(typed(A))),
+        ("a", String::new(), Some(typed(A))),
+        ("b", String::new(), Some(typed(A))),
+    ] {
         host.outcome(&["run", stem]);
-        assert_eq!((body(&host, "a.prom"), body(&host, "b.prom")), (String::new(), typed(A)), "{stem}");
+        assert_eq!(body(&host, "a.prom"), a, "{stem}");
+        assert_eq!(at(&host, "b.prom").exists().then(|| body(&host, "b.prom")), b, "{stem}");
+        in_peace(&host);
     }
+}
+
+#[test]
+fn a_file_of_a_definition_that_has_changed_since_gives_way() {
+    let host = Host::new();
+    prints(&host, "a", 20, &gauge("mail", "Old.", A));
+    prints(&host, "b", 10, &gauge("mail", "Old.", B));
+    run_well(&host, &["run"]);
+    // To an older one, as when a change is taken back.
+    prints(&host, "a", 0, &gauge("mail", "New.", A));
+    prints(&host, "b", 10, &gauge("mail", "New.", B));
+    run_well(&host, &["run", "b"]);
+    run_well(&host, &["run", "a"]);
+    assert_eq!(body(&host, "a.prom"), gauge("mail", "New.", A));
+    assert_eq!(body(&host, "b.prom"), gauge("mail", "New.", B));
 }
 
 #[test]
