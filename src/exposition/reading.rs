@@ -218,8 +218,7 @@ impl<'t> Reader<'t> {
 
     fn run(&mut self) -> Vec<FamilyFacts> {
         let text = self.text;
-        let mut scanner =
-            Scanner { utf8: text.is_ascii() || std::str::from_utf8(text).is_ok(), ..Scanner::default() };
+        let mut scanner = Scanner::of(text);
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', text) {
             // Past so many, no version reads on, and nobody wants to.

@@ -296,11 +296,18 @@ pub(super) struct Scanner<'a> {
     pub note: Option<Fault>,
     /// What 1.9.0 makes of the last line, where it is [`Line::Quoted`].
     pub quoted: Quoted,
+    /// The name of the last sample: the next one is mostly called the same.
+    last: &'a [u8],
     /// Whether the whole text is known to be UTF-8, so that no part of it is looked at again.
-    pub utf8: bool,
+    utf8: bool,
 }
 
 impl<'a> Scanner<'a> {
+    /// One for the lines of `text`.
+    pub fn of(text: &'a [u8]) -> Self {
+        Self { utf8: text.is_ascii() || std::str::from_utf8(text).is_ok(), ..Self::default() }
+    }
+
     /// Takes `line` apart, without its line feed.
     ///
     /// # Errors
@@ -319,8 +326,13 @@ impl<'a> Scanner<'a> {
             Some(b'#') => cursor.comment(),
             Some(_) => {
                 let start = cursor.at;
-                match cursor.sample(&mut self.labels)? {
-                    Some(sample) => Ok(sample),
+                match cursor.sample(&mut self.labels, self.last)? {
+                    Some(sample) => {
+                        if let Line::Sample { name, .. } = sample {
+                            self.last = name.bytes;
+                        }
+                        Ok(sample)
+                    }
                     None => {
                         cursor.at = start;
                         self.quoted = cursor.quoted()?;
@@ -392,6 +404,18 @@ impl<'a> Cursor<'a, '_> {
             Some(b'0'..=b'9') => Token { at: self.at, bytes: b"" },
             _ => self.take_while(|byte| is_label_byte(byte) || byte == b':'),
         }
+    }
+
+    /// The name `last`, if it stands here.
+    #[inline]
+    fn same_name(&mut self, last: &[u8]) -> Option<Token<'a>> {
+        let Token { at, bytes } = self.rest();
+        let end = *bytes.strip_prefix(last)?.first()?;
+        if last.is_empty() || end != b'{' && end != b' ' {
+            return None;
+        }
+        self.at += last.len();
+        Some(Token { at, bytes: bytes.get(..last.len())? })
     }
 
     fn comment(&mut self) -> Result<Line<'a>, Fault> {
@@ -473,8 +497,8 @@ impl<'a> Cursor<'a, '_> {
     }
 
     /// A sample, its labels into `labels`; `None` where quotes or braces stand for a name.
-    fn sample(&mut self, labels: &mut Vec<Label<'a>>) -> Result<Option<Line<'a>>, Fault> {
-        let name = self.metric_name();
+    fn sample(&mut self, labels: &mut Vec<Label<'a>>, last: &[u8]) -> Result<Option<Line<'a>>, Fault> {
+        let name = self.same_name(last).unwrap_or_else(|| self.metric_name());
         if name.bytes.is_empty() {
             return match self.rest().bytes {
                 [b'"' | b'{', ..] => Ok(None),
@@ -591,8 +615,7 @@ impl<'a> Cursor<'a, '_> {
         }
         let start = self.at;
         loop {
-            let rest = self.line.get(self.at..).unwrap_or_default();
-            self.at += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            self.at += until_quote(self.line.get(self.at..).unwrap_or_default());
             match (self.peek(), self.line.get(self.at + 1)) {
                 (Some(b'"'), _) => break,
                 (Some(_), Some(b'\\' | b'"' | b'n')) => self.at += 2,
@@ -623,6 +646,21 @@ impl<'a> Cursor<'a, '_> {
             _ => Flaw::AfterValue,
         };
         Err(Fault { at: if flaw == Flaw::BlankAfterValue { gap.at } else { word.at }, flaw })
+    }
+}
+
+/// How many bytes stand before a quote or a backslash. Most values are shorter than it takes to call for help.
+#[inline]
+fn until_quote(rest: &[u8]) -> usize {
+    const SHORT: usize = 16;
+    let is_end = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let head = rest.get(..SHORT).unwrap_or(rest);
+    match head.iter().position(is_end) {
+        Some(length) => length,
+        None => {
+            let tail = rest.get(head.len()..).unwrap_or_default();
+            head.len() + memchr::memchr2(b'"', b'\\', tail).unwrap_or(tail.len())
+        }
     }
 }
 

@@ -66,9 +66,10 @@ pub(super) fn duplicates<'t>(
     series: &mut [SeriesRef],
     labels: impl Fn(usize) -> Option<LabelSet<'t>>,
 ) -> Vec<(usize, usize)> {
-    series.sort_unstable();
+    series.sort_unstable_by_key(|series| series.hash);
     let mut found = Vec::new();
-    for run in series.chunk_by(|one, two| one.hash == two.hash).filter(|run| run.len() > 1) {
+    for run in series.chunk_by_mut(|one, two| one.hash == two.hash).filter(|run| run.len() > 1) {
+        run.sort_unstable();
         // In a run all but always all are the same, and then this is one comparison each.
         let mut known: Vec<(usize, Option<LabelSet<'t>>)> = Vec::new();
         for later in run {
