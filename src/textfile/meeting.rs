@@ -1,11 +1,12 @@
 //! What a file that is to be published meets in the directory, and what becomes of it: the text gives way, or the other
 //! file does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::Header;
+use super::rewrite::take_help;
 use super::seen::{Claims, Read, Seen, Standing, files};
 use super::survey::Survey;
 use crate::diagnostic::Problem;
@@ -57,11 +58,11 @@ impl<'a> Meeting<'a> {
 
     /// Whether the text would have another HELP if it were made now.
     pub fn wants_other_help(&self) -> bool {
-        self.clashes.iter().filter(|clash| clash.rule == Rule::HelpConflict).any(|clash| {
-            let ours = self.new.families.iter().find(|family| *family.name == *clash.family);
-            let help = ours.and_then(|family| family.help.as_deref());
-            taken(self.claims, self.header, self.others.iter().copied(), &clash.family, help).is_some()
-        })
+        let clashing = self.clashes.iter().filter(|clash| clash.rule == Rule::HelpConflict);
+        let clashing: BTreeSet<&str> = clashing.map(|clash| &*clash.family).collect();
+        let helps = Helps::new(self.claims, self.header, self.others.iter().copied(), &clashing);
+        let mut ours = self.new.families.iter().filter(|family| clashing.contains(&*family.name));
+        ours.any(|family| helps.take(&family.name, family.help.as_deref()).is_some())
     }
 
     /// What is to be done so that the text can be published.
@@ -70,6 +71,7 @@ impl<'a> Meeting<'a> {
     /// Somebody else's file stands in the way.
     pub fn step(&self) -> Result<Step, Error> {
         let mut step = Step::default();
+        let mut restore: BTreeMap<&str, Vec<&Clash>> = BTreeMap::new();
         let mut conflicts = Vec::new();
         for clash in &self.clashes {
             let Some(other @ Read { name: file, .. }) = self.other(clash) else { continue };
@@ -79,18 +81,25 @@ impl<'a> Meeting<'a> {
                         step.remove.push(file.to_owned());
                     }
                 }
-                Standing::Older => self.give_way(&mut step, file, clash),
+                Standing::Older => give_way(&mut step, &mut restore, file, clash),
                 // Some HELP goes before none, whoever is newer, but where they share series too.
                 Standing::Newer if clash.rule == Rule::HelpConflict && self.has_help(clash) => {
                     match self.beyond_help(other, clash) {
-                        None => self.give_way(&mut step, file, clash),
+                        None => give_way(&mut step, &mut restore, file, clash),
                         Some(_) => conflicts.push(clash),
                     }
                 }
                 Standing::Newer | Standing::Other => conflicts.push(clash),
             }
         }
-        if conflicts.is_empty() { Ok(step) } else { Err(self.refusal(&conflicts)) }
+        if !conflicts.is_empty() {
+            return Err(self.refusal(&conflicts));
+        }
+        step.restore = restore
+            .into_iter()
+            .map(|(file, clashes)| (file.to_owned(), self.with_help(file, &clashes)))
+            .collect();
+        Ok(step)
     }
 
     fn has_help(&self, clash: &Clash) -> bool {
@@ -106,24 +115,18 @@ impl<'a> Meeting<'a> {
         contradictions(self.directory, (self.text, &same), &[other]).pop()
     }
 
-    /// The family goes from `file`; where only its HELP stands in the way, it comes back with another.
-    fn give_way(&self, step: &mut Step, file: &str, clash: &Clash) {
-        step.withdraw.entry(file.to_owned()).or_default().push(clash.other_family.clone());
-        if clash.rule == Rule::HelpConflict {
-            self.restore(step, file, clash);
-        }
-    }
-
-    /// Only the HELP stands in the way, so that the numbers need not go.
-    fn restore(&self, step: &mut Step, file: &str, clash: &Clash) {
-        let new = self.new.families.iter().find(|family| *family.name == *clash.family);
-        let help = new.and_then(|family| family.help.as_deref());
+    /// The families of `file` that `clashes` tell of, with the HELP of the text.
+    fn with_help(&self, file: &str, clashes: &[&Clash]) -> Vec<Family> {
+        let helps: HashMap<&str, Option<&[u8]>> =
+            self.new.families.iter().map(|family| (&*family.name, family.help.as_deref())).collect();
+        let clashing: BTreeSet<&str> = clashes.iter().map(|clash| &*clash.other_family).collect();
         let families = self.directory.text_of(file).and_then(|text| exposition::read(&text).ok());
-        let family =
-            families.unwrap_or_default().into_iter().find(|family| family.name == clash.other_family);
-        let Some(mut family) = family else { return };
-        super::rewrite::take_help(std::slice::from_mut(&mut family), &clash.other_family, help);
-        step.restore.entry(file.to_owned()).or_default().push(family);
+        let mut families = families.unwrap_or_default();
+        families.retain(|family| clashing.contains(&*family.name));
+        for family in &mut families {
+            take_help(family, helps.get(&*family.name).copied().flatten());
+        }
+        families
     }
 
     /// Every contradiction that stands in the way, with the file and the line.
@@ -146,43 +149,60 @@ impl<'a> Meeting<'a> {
     }
 }
 
-/// The HELP that the family `name`, which has `help`, takes from another file when it is published with `header`;
-/// `None` where it keeps its own.
-pub(super) fn help_to_take<'a>(
-    claims: &Claims,
-    header: &Header,
-    survey: &'a Survey<Seen>,
-    name: &str,
-    help: Option<&[u8]>,
-) -> Option<&'a [u8]> {
-    taken(claims, header, others(survey, &header.file), name, help)
+/// The family goes from `file`; where only its HELP stands in the way, it comes back with another.
+fn give_way<'c>(
+    step: &mut Step,
+    restore: &mut BTreeMap<&'c str, Vec<&'c Clash>>,
+    file: &'c str,
+    clash: &'c Clash,
+) {
+    step.withdraw.entry(file.to_owned()).or_default().push(clash.other_family.clone());
+    if clash.rule == Rule::HelpConflict {
+        restore.entry(file).or_default().push(clash);
+    }
 }
 
-fn taken<'a>(
-    claims: &Claims,
-    header: &Header,
-    others: impl Iterator<Item = Read<'a>>,
-    name: &str,
-    help: Option<&[u8]>,
-) -> Option<&'a [u8]> {
-    for Read { name: file, owner, facts } in others {
-        if facts.rejected_by.is_all() {
-            continue;
+/// What HELP the other files have for families of a text.
+pub(super) struct Helps<'a> {
+    claims: &'a Claims,
+    header: &'a Header,
+    by_family: HashMap<&'a str, Vec<(Read<'a>, &'a [u8])>>,
+}
+
+impl<'a> Helps<'a> {
+    /// Those of `others` for the families `asking`, of a text that is published with `header`.
+    pub fn new(
+        claims: &'a Claims,
+        header: &'a Header,
+        others: impl Iterator<Item = Read<'a>>,
+        asking: &BTreeSet<&str>,
+    ) -> Self {
+        let mut by_family: HashMap<&str, Vec<_>> = HashMap::new();
+        for other in others.filter(|other| !asking.is_empty() && !other.facts.rejected_by.is_all()) {
+            for family in other.facts.families.iter().filter(|family| asking.contains(&*family.name)) {
+                let Some(help) = family.help.as_deref() else { continue };
+                by_family.entry(&family.name).or_default().push((other, help));
+            }
         }
-        let Some(theirs) = facts.families.iter().find(|family| *family.name == *name) else { continue };
-        let Some(theirs) = theirs.help.as_deref().filter(|help| can_be_taken(help)) else { continue };
-        match claims.standing(header, file, owner) {
-            Standing::Absent => continue,
-            Standing::Older if help.is_some() => continue,
-            // Two files of one source don't argue about a HELP: the newer definition's is for both.
-            Standing::Newer if help != Some(theirs) => return Some(theirs),
-            Standing::Older | Standing::Newer | Standing::Other => {}
-        }
-        if help.is_none() {
-            return Some(theirs);
-        }
+        Self { claims, header, by_family }
     }
-    None
+
+    /// The one that the family `name`, which has `help`, takes from another file; `None` where it keeps its own.
+    pub fn take(&self, name: &str, help: Option<&[u8]>) -> Option<&'a [u8]> {
+        for (other, theirs) in self.by_family.get(name)? {
+            let standing = self.claims.standing(self.header, other.name, other.owner);
+            let takes = match standing {
+                Standing::Absent => false,
+                // Two files of one source don't argue about a HELP: the newer definition's is for both.
+                Standing::Newer => help != Some(*theirs),
+                Standing::Older | Standing::Other => help.is_none(),
+            };
+            if takes && can_be_taken(theirs) {
+                return Some(theirs);
+            }
+        }
+        None
+    }
 }
 
 /// Whether promdrop may publish a family with this HELP: others may publish what it never would.
@@ -209,7 +229,7 @@ pub(super) fn contradictions(
 ) -> Vec<Clash> {
     let known: Vec<&Facts> = others.iter().map(|other| other.facts).collect();
     let mut lines = |index: usize, at: usize| match index.checked_sub(1) {
-        None => text.get(at..).map(<[u8]>::to_vec),
+        None => text.get(at..)?.split(|byte| *byte == b'\n').next().map(<[u8]>::to_vec),
         Some(index) => others.get(index).and_then(|other| directory.line_of(other.name, at)),
     };
     clashes_between(&[facts], &known, &mut lines)

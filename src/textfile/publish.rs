@@ -1,6 +1,7 @@
 //! The one place where a file becomes visible.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::{Header, MAX_HEADER};
 use super::lock::PUBLISH_WAIT;
-use super::meeting::{Meeting, help_to_take};
+use super::meeting::{Helps, Meeting, others};
 use super::rewrite::{take_help, withdraw};
 use super::seen::{Claims, Owner, Seen};
 use super::survey::Survey;
@@ -132,16 +133,17 @@ fn with_helps<'a>(
     survey: &Survey<Seen>,
     all: bool,
 ) -> Cow<'a, [Family]> {
+    let asking: BTreeSet<&str> =
+        families.iter().filter(|family| all || family.help.is_none()).map(|family| &*family.name).collect();
+    let helps = Helps::new(claims, header, others(survey, &header.file), &asking);
     let mut families = Cow::Borrowed(families);
     for index in 0..families.len() {
-        let Some(family) = families.get(index).filter(|family| all || family.help.is_none()) else {
-            continue;
-        };
-        let help = family.help.as_ref().map(|help| help.as_bytes());
-        if let Some(taken) = help_to_take(claims, header, survey, &family.name, help) {
-            let taken = taken.to_vec();
-            let name = family.name.clone();
-            take_help(families.to_mut(), &name, Some(&taken));
+        let take =
+            |family: &Family| helps.take(&family.name, family.help.as_ref().map(|help| help.as_bytes()));
+        if let Some(help) = families.get(index).and_then(take)
+            && let Some(family) = families.to_mut().get_mut(index)
+        {
+            take_help(family, Some(help));
         }
     }
     families

@@ -96,11 +96,9 @@ pub(super) fn withdraw(families: &mut Vec<Family>, names: &[String]) {
     }
 }
 
-/// Gives the family `name` the HELP of another file.
-pub(super) fn take_help(families: &mut [Family], name: &str, help: Option<&[u8]>) {
-    for family in families.iter_mut().filter(|family| family.name == name) {
-        family.help = help.map(|help| Cow::Owned(String::from_utf8_lossy(help).into_owned()));
-    }
+/// Gives a family the HELP of another file.
+pub(super) fn take_help(family: &mut Family, help: Option<&[u8]>) {
+    family.help = help.map(|help| Cow::Owned(String::from_utf8_lossy(help).into_owned()));
 }
 
 /// `text` with its families changed; `None` where nothing is left, or what is left can't be proved.
