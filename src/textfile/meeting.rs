@@ -83,13 +83,15 @@ impl<'a> Meeting<'a> {
                 }
                 Standing::Older => give_way(&mut step, &mut restore, file, clash),
                 // Some HELP goes before none, whoever is newer, but where they share series too.
-                Standing::Newer if clash.rule == Rule::HelpConflict && self.has_help(clash) => {
+                Standing::Newer | Standing::Equal
+                    if clash.rule == Rule::HelpConflict && self.has_help(clash) =>
+                {
                     match self.beyond_help(other, clash) {
                         None => give_way(&mut step, &mut restore, file, clash),
                         Some(_) => conflicts.push(clash),
                     }
                 }
-                Standing::Newer | Standing::Other => conflicts.push(clash),
+                Standing::Newer | Standing::Equal | Standing::Other => conflicts.push(clash),
             }
         }
         if !conflicts.is_empty() {
@@ -195,7 +197,7 @@ impl<'a> Helps<'a> {
                 Standing::Absent => false,
                 // Two files of one source don't argue about a HELP: the newer definition's is for both.
                 Standing::Newer => help != Some(*theirs),
-                Standing::Older | Standing::Other => help.is_none(),
+                Standing::Older | Standing::Equal | Standing::Other => help.is_none(),
             };
             if takes && can_be_taken(theirs) {
                 return Some(theirs);

@@ -90,6 +90,9 @@ pub(super) enum Standing {
     Older,
     /// It goes before.
     Newer,
+    /// Its HELP gives way, and nothing else: of two writes neither is the right one, but with two texts of HELP neither
+    /// could ever change.
+    Equal,
     /// It is somebody else's.
     Other,
 }
@@ -112,6 +115,7 @@ impl Claims {
                     _ => Standing::Newer,
                 }
             }
+            Owner::Ours { kind: Kind::Write, .. } if header.kind == Kind::Write => Standing::Equal,
             _ => Standing::Other,
         }
     }

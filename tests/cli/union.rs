@@ -694,6 +694,34 @@ fn a_write_takes_the_help_of_the_directory_and_is_held_to_its_type() {
 }
 
 #[test]
+fn a_help_that_is_new_in_two_writes_is_new_in_both() {
+    let host = Host::new();
+    write_well(&host, &["a"], &gauge("mail", "Old.", A));
+    write_well(&host, &["b"], &(gauge("mail", "Old.", B) + &gauge("queue", "Q.", "")));
+    let known = known_by(&host, "b.prom");
+    write_well(&host, &["a"], &gauge("mail", "New.", A));
+    assert_eq!(body(&host, "a.prom"), gauge("mail", "New.", A));
+    // Its numbers and its age are its own.
+    assert_eq!(body(&host, "b.prom"), gauge("queue", "Q.", "") + &gauge("mail", "New.", B));
+    assert_eq!(known_by(&host, "b.prom"), known);
+    in_peace(&host);
+    write_well(&host, &["b"], &gauge("mail", "New.", B));
+    in_peace(&host);
+    // The same series is refused, whatever HELP it has.
+    for help in ["New.", "Newer."] {
+        assert_eq!(write(&host, &["a"], gauge("mail", help, B)).0, 1);
+        assert_eq!(body(&host, "a.prom"), gauge("mail", "New.", A));
+        assert_eq!(body(&host, "b.prom"), gauge("mail", "New.", B));
+    }
+    // What a collector says of it stands.
+    prints(&host, "x", 0, &gauge("mail", "New.", ""));
+    run_well(&host, &["run"]);
+    assert_eq!(write(&host, &["a"], gauge("mail", "Newer.", A)).0, 1);
+    assert_eq!(body(&host, "b.prom"), gauge("mail", "New.", B));
+    in_peace(&host);
+}
+
+#[test]
 fn what_is_taken_over_is_not_in_its_own_way() {
     let host = Host::new();
     lay(&host, "w.prom", "# TYPE mail counter\nmail 1\n");
