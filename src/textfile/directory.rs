@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::fsync;
@@ -17,7 +17,7 @@ use nix::unistd::fsync;
 use super::error::{Class, Error};
 use super::header::{Claim, Header};
 use super::seen::{Owner, Seen};
-use super::survey::{Content, Survey, read_at};
+use super::survey::{Content, Entry, Survey, read_at};
 use super::{MAX_FILE, entry};
 use crate::exporter;
 use crate::exposition::reserved::{self, Tier};
@@ -191,6 +191,25 @@ impl Directory {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks that no link of another name leads to `file`, which is not there yet: it would serve its series again.
+    pub(super) fn check_links(&self, file: &str, survey: &Survey<Seen>) -> Result<(), Error> {
+        let leads_here = |name: &OsStr| {
+            let target = PathBuf::from(readlinkat(&self.fd, name).ok()?);
+            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let stat = fstatat(&self.fd, parent.unwrap_or(Path::new(".")), AtFlags::empty()).ok()?;
+            let own = (stat.st_dev, stat.st_ino) == (self.stat.st_dev, self.stat.st_ino);
+            (own && target.file_name() == Some(OsStr::new(file))).then_some(())
+        };
+        let dangling = |entry: &Entry<Seen>| {
+            entry.is_link && matches!(entry.content, Content::Unreadable(Errno::ENOENT))
+        };
+        let mut links = survey.entries().filter(|(_, entry)| dangling(entry)).map(|(name, _)| name);
+        let Some(link) = links.find(|name| leads_here(name).is_some()) else { return Ok(()) };
+        let message =
+            format!("{} is a link to it, and would have node_exporter read it twice", link.display());
+        Err(Error::new(Class::Conflict, &self.path.join(file), message, "remove the link"))
     }
 
     /// Checks the names of `facts` that only a node_exporter with an optional collector uses: whether it does, only a

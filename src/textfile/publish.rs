@@ -71,6 +71,7 @@ impl Directory {
             let mut survey = self.survey();
             survey.refresh(self, Seen::read)?;
             self.check_target(header, &survey)?;
+            self.check_links(&header.file, &survey)?;
             let meeting = Meeting::new(self, claims, header, (text.as_bytes(), &facts), &survey);
             if meeting.wants_other_help() {
                 continue;

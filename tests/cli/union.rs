@@ -374,6 +374,35 @@ fn a_link_to_a_file_of_promdrops_is_not_promdrops() {
 }
 
 #[test]
+fn a_link_to_what_is_to_be_published_keeps_it_back() {
+    let host = Host::new();
+    prints(&host, "x", 0, &gauge("mail", "M.", ""));
+    let place = at(&host, "x.prom");
+    for target in ["x.prom", "../textfile/x.prom", place.to_str().unwrap()] {
+        symlink(target, at(&host, "y.prom")).unwrap();
+        for _ in 0..2 {
+            let (status, _, stderr) = host.outcome(&["run", "x"]);
+            assert_eq!(status, 1);
+            assert!(
+                stderr.contains("y.prom is a link to it, and would have node_exporter read it twice"),
+                "{stderr}"
+            );
+            assert!(!place.exists());
+        }
+        fs::remove_file(at(&host, "y.prom")).unwrap();
+        // Where it leads elsewhere, it is in nobody's way.
+        symlink("elsewhere/x.prom", at(&host, "z.prom")).unwrap();
+        run_well(&host, &["run", "x"]);
+        fs::remove_file(at(&host, "z.prom")).unwrap();
+        // A link to what is there already is met like any copy.
+        symlink(target, at(&host, "y.prom")).unwrap();
+        assert_eq!(host.outcome(&["run"]).0, 1);
+        assert!(!place.exists());
+        fs::remove_file(at(&host, "y.prom")).unwrap();
+    }
+}
+
+#[test]
 fn what_is_wrong_with_the_files_of_others_is_counted_and_stops_nobody() {
     let host = Host::new();
     prints(&host, "x", 0, &gauge("mail", "M.", ""));
