@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
-use promdrop::exposition::Family;
-use promdrop::textfile::{Class, Directory, Header, Kind, State};
+use promdrop::exposition::{Descriptor, Family, Kind as FamilyKind};
+use promdrop::textfile::{Claims, Class, Directory, Header, Kind, State};
 
 use crate::support::need;
 
@@ -84,6 +84,27 @@ fn no_inode_left_keeps_the_old_file() {
         // The root, the file and the lock are three.
         std::fs::write(place.join("other"), "").unwrap();
         refused(place, &directory, &header(), &[], "no space left on device");
+    });
+}
+
+#[test]
+fn what_is_contradicted_goes_whole_where_there_is_no_room_to_write_it_anew() {
+    on_tmpfs("nr_inodes=5", |place| {
+        let directory = Directory::open(place).unwrap();
+        let families = ["c_a", "c_b"].map(|name| {
+            let mut family = Family::new(&Descriptor { name, help: "H.", kind: FamilyKind::Gauge });
+            family.push(Vec::new(), 1.0);
+            family
+        });
+        directory.publish(&header(), &families).unwrap();
+        let theirs = "# HELP c_a H.\n# TYPE c_a gauge\nc_a 2\n";
+        std::fs::write(place.join("other.prom"), theirs).unwrap();
+        std::fs::write(place.join("last"), "").unwrap();
+        let audit = directory.audit(&Claims::default()).unwrap();
+        assert_eq!(audit.withdrawn.len(), 1);
+        assert_eq!(audit.withdrawn[0].families, ["c_a"]);
+        assert_eq!(names(place), [".promdrop.lock", "last", "other.prom"]);
+        assert_eq!(std::fs::read_to_string(place.join("other.prom")).unwrap(), theirs);
     });
 }
 
