@@ -53,8 +53,15 @@ pub enum Tier {
 /// Whose name a family `name` of this kind takes, or clashes with by the suffixes of a histogram or summary. Where it
 /// meets several, one of the default tier is named.
 pub fn owner(name: &str, kind: Kind) -> Option<Reserved> {
-    owner_by(NAMES, name, kind)
+    if BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) {
+        owner_by(NAMES, name, kind)
+    } else {
+        None
+    }
 }
+
+/// The beginnings of all names that can be taken: of most others nothing is looked up.
+const BEGINNINGS: [&str; 6] = ["go_", "node_", "process_", "promhttp_", "scrape_", "up"];
 
 fn owner_by(list: &'static str, name: &str, kind: Kind) -> Option<Reserved> {
     if name == "up" || name.starts_with("scrape_") {
@@ -157,6 +164,7 @@ mod tests {
         let mut last = "";
         for (name, kind, collector) in lines() {
             assert!(last < name, "{last} stands before {name}");
+            assert!(BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)), "{name}");
             last = name;
             let tier = collector.map_or(Tier::Default, |collector| Tier::Optional { collector });
             assert_eq!(find(NAMES, name), Some(Listed { kind, tier }), "{name}");

@@ -84,16 +84,29 @@ pub fn clashes(files: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
     let mut found = Vec::new();
     for (name, shared) in &holders {
         let mut seen = Seen::default();
-        for (index, (file, family)) in shared.iter().enumerate() {
-            let before = shared.get(..index).unwrap_or_default();
-            let sharing = if shared.len() > 1 { seen.first(index, family) } else { None };
-            let mut meeting = before.iter().enumerate().filter(|(_, (other, _))| meet(files, *file, *other));
-            let clash = meeting.find_map(|(place, (other, twin))| {
-                let (ours, theirs) = ((*file, *family), (*other, *twin));
-                let may_share = sharing.is_some_and(|first| first <= place);
-                declared(ours, theirs).or_else(|| if may_share { series(ours, theirs, lines) } else { None })
+        // Of files that declare the family alike, the first stands for all.
+        let mut declarations: Vec<usize> = Vec::new();
+        for (index, (file, family)) in shared.iter().enumerate().filter(|_| shared.len() > 1) {
+            let ours = (*file, *family);
+            let meeting =
+                |place: usize| shared.get(place).copied().filter(|(other, _)| meet(files, *file, *other));
+            let by_declaration = declarations.iter().find_map(|place| {
+                meeting(*place).and_then(|theirs| declared(ours, theirs)).map(|clash| (*place, clash))
             });
-            found.extend(clash);
+            let end = by_declaration.as_ref().map_or(index, |(place, _)| *place);
+            let sharing = seen.first(index, family).map_or(end..end, |first| first.min(end)..end);
+            let by_series = sharing.into_iter().find_map(|place| series(ours, meeting(place)?, lines));
+            found.extend(by_series.or(by_declaration.map(|(_, clash)| clash)));
+            let is_alike = |place: &usize| {
+                shared.get(*place).is_some_and(|(other, twin)| {
+                    files.get(*file).map(|facts| facts.rejected_by)
+                        == files.get(*other).map(|facts| facts.rejected_by)
+                        && (family.kind, &family.help, family.opaque) == (twin.kind, &twin.help, twin.opaque)
+                })
+            };
+            if !declarations.iter().any(is_alike) {
+                declarations.push(index);
+            }
         }
         for suffix in Kind::Histogram.suffixes() {
             let Some(parts) = holders.get(&*format!("{name}{suffix}")) else { continue };
@@ -218,14 +231,16 @@ const ONCE: &str = "publish each series once; give it a label that tells the two
 
 /// What two files that hold a family contradict each other in before any of its series is looked at.
 fn declared((file, family): (usize, &FamilyFacts), (other, twin): (usize, &FamilyFacts)) -> Option<Clash> {
-    let name = short(&family.name);
+    let name = || short(&family.name);
     if family.kind != twin.kind {
+        let name = name();
         let message = format!("`{name}` is of TYPE {} here, and {} in", family.kind.word(), twin.kind.word());
         let cure = "give it the same TYPE line in both, or rename one of the two families";
         let (ours, theirs) = ((file, family, family.kind_at), (other, twin, twin.kind_at));
         return Some(clash(Rule::TypeConflict, ours, theirs, message, cure));
     }
     if family.help != twin.help {
+        let name = name();
         let message = match (&family.help, &twin.help) {
             (Some(_), Some(_)) => format!("`{name}` has another HELP in"),
             (Some(_), None) => format!("`{name}` has HELP here, and none in"),
@@ -236,7 +251,7 @@ fn declared((file, family): (usize, &FamilyFacts), (other, twin): (usize, &Famil
         return Some(clash(Rule::HelpConflict, ours, theirs, message, cure));
     }
     if family.opaque || twin.opaque {
-        let message = format!("`{name}` has series here that may be those in");
+        let message = format!("`{}` has series here that may be those in", name());
         let (ours, theirs) = ((file, family, family.at), (other, twin, twin.at));
         return Some(clash(Rule::SeriesConflict, ours, theirs, message, ONCE));
     }

@@ -1,22 +1,15 @@
 //! The sweep of files that `promdrop write` gave an age, once they are past it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::time::Duration;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::directory::{Directory, is_regular};
+use super::directory::Directory;
 use super::error::Error;
-use super::header::{Claim, Header, Kind};
+use super::header::Kind;
 use super::lock::PUBLISH_WAIT;
-
-/// All that is read of a file: the header of a `write` is shorter, since it carries no state.
-const HEAD: u64 = 8 * 1024;
+use super::seen::{Expiry, Owner, Read, Seen, files};
 
 impl Directory {
     /// Removes the files of `promdrop write` that are past the age they were given, but for the one called `except`;
@@ -49,45 +42,20 @@ impl Directory {
 
     /// The names of such files.
     fn aged(&self, now: u64, except: Option<&str>) -> Result<Vec<String>, Error> {
-        let failed = |e| Error::io(self.path(), "list it", e);
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        // A description of its own: the position in a listing belongs to it.
-        let mut listing = Dir::openat(self.fd(), c".", flags, Mode::empty()).map_err(failed)?;
-        let mut names = Vec::new();
-        for entry in listing.iter() {
-            let entry = entry.map_err(failed)?;
-            let Ok(name) = entry.file_name().to_str() else { continue };
-            if name.ends_with(".prom") && Some(name) != except && self.is_aged(name, now) {
-                names.push(name.to_owned());
-            }
-        }
-        Ok(names)
+        let mut survey = self.survey();
+        survey.refresh(self, Seen::read)?;
+        let is_aged = |file: &Read<'_>| {
+            Some(file.name) != except
+                && matches!(file.owner, Owner::Ours { kind: Kind::Write, expiry: Some(expiry), .. } if expiry.is_past(now))
+        };
+        Ok(files(&survey).filter(is_aged).map(|file| file.name.to_owned()).collect())
     }
 
-    /// Whether `name` is a regular file whose header says that `write` published it, and so long ago. On any doubt it
-    /// is not.
+    /// Whether `name` is a file that `write` published, and so long ago. On any doubt it is not.
     fn is_aged(&self, name: &str, now: u64) -> bool {
-        // Asked before it is opened: to open a FIFO or a device already does something to it.
-        if !fstatat(self.fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| is_regular(&stat)) {
-            return false;
-        }
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let Ok(file) = openat(self.fd(), name, flags, Mode::empty()).map(File::from) else { return false };
-        let mut head = Vec::new();
-        let read = fstat(&file).is_ok_and(|stat| is_regular(&stat))
-            && file.take(HEAD).read_to_end(&mut head).is_ok();
-        match Header::parse(&head, name) {
-            Claim::Ours(header) if read && header.kind == Kind::Write => is_past(&header, now),
-            _ => false,
-        }
+        let header = self.header(name).ok().flatten().filter(|header| header.kind == Kind::Write);
+        header.and_then(|header| Expiry::of(&header)).is_some_and(|expiry| expiry.is_past(now))
     }
-}
-
-/// A time that lies in the future (the clock was set back, or others wrote it) by more than the age must not keep the
-/// file for ever: it counts as past. By less than that, the clock may be about to be right again.
-fn is_past(header: &Header, now: u64) -> bool {
-    let (Some(at), Some(age)) = (header.last_success, header.max_age) else { return false };
-    u128::from(now.abs_diff(at)) > age.as_millis()
 }
 
 #[cfg(test)]
@@ -95,6 +63,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
+    use nix::sys::stat::Mode;
+
+    use super::super::header::Header;
     use super::*;
     use crate::textfile::{Class, State};
 
@@ -156,7 +127,6 @@ mod tests {
             ("exec.prom", Header { kind: Kind::Exec, ..header() }),
             ("except.prom", header()),
             ("x.txt", header()),
-            ("huge.prom", Header { source: "x".repeat(9_000), ..header() }),
         ] {
             lay(place.path(), file, &Header { file: file.into(), ..header });
         }

@@ -185,7 +185,7 @@ impl Claims {
     /// How new a file of promdrop's is beside another: what no definition claims is the oldest.
     fn age(&self, file: &str, owner: &Owner) -> (bool, Option<u64>) {
         match owner {
-            Owner::Ours { kind: Kind::Collector, source, definition } if *source == self.source => {
+            Owner::Ours { kind: Kind::Collector, source, definition, .. } if *source == self.source => {
                 (self.definitions.contains_key(file), *definition)
             }
             Owner::Ours { .. } => (true, None),

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use super::header::{Claim, Header, Kind};
 use super::survey::{Content, Entry, Survey};
@@ -24,6 +25,8 @@ pub(super) enum Owner {
         source: String,
         /// When its definition was last changed, in ms since the epoch, as it stood when the file was published.
         definition: Option<u64>,
+        /// When it is past its age; `None` where it has none.
+        expiry: Option<Expiry>,
     },
     /// promdrop's, but of another version, or damaged: as good as absent.
     Doubtful,
@@ -46,7 +49,34 @@ impl Seen {
 impl Owner {
     /// The owner of what is published with `header`.
     pub fn of(header: &Header) -> Self {
-        Owner::Ours { kind: header.kind, source: header.source.clone(), definition: header.definition }
+        Owner::Ours {
+            kind: header.kind,
+            source: header.source.clone(),
+            definition: header.definition,
+            expiry: Expiry::of(header),
+        }
+    }
+}
+
+/// How old the numbers of a file may get, and since when they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expiry {
+    /// In ms since the epoch.
+    since: u64,
+    age: Duration,
+}
+
+impl Expiry {
+    /// That of a file with this header.
+    pub fn of(header: &Header) -> Option<Self> {
+        Some(Self { since: header.last_success?, age: header.max_age? })
+    }
+
+    /// Whether it is past at `now`, in ms since the epoch. A time that lies in the future (the clock was set back, or
+    /// others wrote it) by more than the age must not keep the file for ever: it counts as past. By less than that, the
+    /// clock may be about to be right again.
+    pub fn is_past(self, now: u64) -> bool {
+        u128::from(now.abs_diff(self.since)) > self.age.as_millis()
     }
 }
 
@@ -104,7 +134,7 @@ impl Claims {
         match owner {
             // It was promdrop's, and the definition that claims its name will publish it anew.
             Owner::Doubtful if claimed.is_some() => Standing::Absent,
-            Owner::Ours { kind: Kind::Collector, source, definition }
+            Owner::Ours { kind: Kind::Collector, source, definition, .. }
                 if header.kind == Kind::Collector && *source == header.source && *source == self.source =>
             {
                 match claimed {
