@@ -145,7 +145,15 @@ fn strictness(found: &Found, meanings: &[Meaning]) -> bool {
     match found.rule {
         // Names of node_exporter's and Prometheus's own, though with labels that are not taken.
         "reserved-name" => meanings.iter().flat_map(|meaning| meaning.families.keys()).any(|name| {
-            let own = ["go_", "node_textfile_", "process_", "promhttp_", "scrape_"];
+            let own = [
+                "go_",
+                "node_exporter_",
+                "node_scrape_",
+                "node_textfile_",
+                "process_",
+                "promhttp_",
+                "scrape_",
+            ];
             name == "up" || own.iter().any(|own| name.starts_with(own)) || SERVED_BY_DEFAULT.contains(name)
         }),
         // Numbers that no histogram has.
