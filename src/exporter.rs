@@ -36,12 +36,28 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The names of all families that the node_exporter at `url` serves, those of its textfile directory among them. Takes
-/// `timeout` at most.
+/// What a node_exporter serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Live {
+    /// The names of all its families, those of its textfile directory among them.
+    pub families: HashSet<String>,
+    /// The collectors that it runs.
+    pub collectors: HashSet<String>,
+}
+
+impl Live {
+    /// Whether the family `name` of `collector` is node_exporter's own. What a `.prom` file of its directory holds is
+    /// served the same way: of a name that is there too, only the collector tells.
+    pub fn owns(&self, name: &str, collector: &str, in_directory: impl Fn(&str) -> bool) -> bool {
+        self.families.contains(name) && (self.collectors.contains(collector) || !in_directory(name))
+    }
+}
+
+/// What the node_exporter at `url` serves. Takes `timeout` at most.
 ///
 /// # Errors
 /// Nobody answers in time, or not with the whole of a node_exporter's metrics: half of an answer tells nothing.
-pub fn live_families(url: &str, timeout: Duration) -> Result<HashSet<String>, Error> {
+pub fn live(url: &str, timeout: Duration) -> Result<Live, Error> {
     let wrong = |message: String, cure| Error { url: url.to_owned(), message, cure };
     let failed = |error: ureq::Error| {
         let (message, cure) = explain(error, timeout);
@@ -69,31 +85,27 @@ pub fn live_families(url: &str, timeout: Duration) -> Result<HashSet<String>, Er
         return Err(wrong(message, CHECK_THE_URL));
     }
     let body = BufReader::new(response.body_mut().with_config().limit(LARGEST).reader());
-    let families = families(body).map_err(|error| failed(ureq::Error::from(error)))?;
-    if !families.contains(ALWAYS_THERE) {
+    let live = read(body).map_err(|error| failed(ureq::Error::from(error)))?;
+    if !live.families.contains(ALWAYS_THERE) {
         return Err(wrong(format!("no node_exporter answers: it has no {ALWAYS_THERE}"), CHECK_THE_URL));
     }
-    Ok(families)
+    Ok(live)
 }
 
-/// Whether node_exporter itself serves the family `name`. `live` is all that it serves; what a `.prom` file of the
-/// directory holds comes back that way too, and is not its own.
-pub fn taken(name: &str, live: &HashSet<String>, in_directory: impl Fn(&str) -> bool) -> bool {
-    live.contains(name) && !in_directory(name)
-}
-
-/// The names in the TYPE lines of an exposition: every family has one.
-fn families(mut text: impl io::BufRead) -> io::Result<HashSet<String>> {
-    let mut found = HashSet::new();
+/// What the lines of an exposition tell: every family has one of TYPE, every collector one of whether it succeeded.
+fn read(mut text: impl io::BufRead) -> io::Result<Live> {
+    let mut live = Live::default();
     let mut line = Vec::new();
+    let word = |line: &[u8], before: &[u8], end: u8| {
+        let word = line.strip_prefix(before)?.split(|byte| *byte == end).next()?;
+        std::str::from_utf8(word).ok().map(str::to_owned)
+    };
     while text.read_until(b'\n', &mut line)? > 0 {
-        let name = line.strip_prefix(b"# TYPE ").and_then(|rest| rest.split(|byte| *byte == b' ').next());
-        if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok()) {
-            found.insert(name.to_owned());
-        }
+        live.families.extend(word(&line, b"# TYPE ", b' '));
+        live.collectors.extend(word(&line, b"node_scrape_collector_success{collector=\"", b'"'));
         line.clear();
     }
-    Ok(found)
+    Ok(live)
 }
 
 const CHECK_THE_URL: &str = "--node-exporter or PROMDROP_NODE_EXPORTER says where its /metrics are";
@@ -160,7 +172,7 @@ mod tests {
             answer(&mut stream);
             String::from_utf8(request).unwrap()
         });
-        let families = live_families(&url, timeout);
+        let families = live(&url, timeout).map(|live| live.families);
         let request = server.join().unwrap();
         assert!(request.starts_with("GET /metrics HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("version=0.0.4") && !request.contains("gzip"), "{request}");
@@ -283,7 +295,7 @@ mod tests {
             ("", "it is no URL\n   = write it as"),
             ("file:///metrics", "it is no URL\n   = write it as"),
         ] {
-            let error = live_families(url, PATIENCE).unwrap_err().to_string();
+            let error = live(url, PATIENCE).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{url}: {expected}")), "{url}: {error}");
         }
     }
@@ -297,10 +309,18 @@ mod tests {
 
     #[test]
     fn a_name_that_a_file_serves_is_not_node_exporters() {
-        let live = HashSet::from(["a".to_owned(), "b".to_owned()]);
-        assert!(taken("a", &live, |_| false));
-        assert!(taken("a", &live, |name| name == "b"));
-        assert!(!taken("a", &live, |name| name == "a"));
-        assert!(!taken("c", &live, |_| false));
+        let text = "# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\n# TYPE node_scrape_collector_success gauge\n\
+                    node_scrape_collector_success{collector=\"on\"} 0\n";
+        let live = read(text.as_bytes()).unwrap();
+        for (name, collector, held, owns) in [
+            ("a", "off", "", true),
+            ("a", "off", "b", true),
+            ("a", "off", "a", false),
+            // Both have it: that is what must not be.
+            ("a", "on", "a", true),
+            ("c", "on", "", false),
+        ] {
+            assert_eq!(live.owns(name, collector, |name| name == held), owns, "{name} {collector} {held}");
+        }
     }
 }

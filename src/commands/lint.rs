@@ -9,21 +9,24 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use super::{FAILED, GOOD, USAGE, complain, show};
+use crate::cli::Places;
 use crate::diagnostic::{self, Problem, printable, show_effect};
-use crate::exposition::{Clash, Facts, Finding, Harm, Position, Versions, clashes, inspect};
+use crate::exposition::{Clash, Facts, Finding, Harm, Position, Reading, Rule, Versions, clashes, inspect};
 use crate::textfile::{Content, Directory, Entry, Survey, entry};
 
 /// More contradictions of one file with others are only counted.
 const MOST: usize = 100;
 
-/// Checks `paths`: files, directories, `-` for stdin; without any, the directory `textfile_dir`.
+/// Checks `paths`: files, directories, `-` for stdin; without any, the textfile directory.
 ///
 /// Prints every problem to stdout, and nothing where there is none; with `json`, one document in any case. Exit
 /// status: 0 no problems, 1 problems (advice counts if `strict`), 2 where a path can't be looked at.
-pub fn run(paths: &[PathBuf], textfile_dir: &Path, json: bool, strict: bool) -> ExitCode {
-    let mut lint = Lint { json, report: Report::default(), text: Vec::new() };
+pub fn run(paths: &[PathBuf], places: &Places, json: bool, strict: bool) -> ExitCode {
+    let served = Directory::open_to_look(&places.textfile_dir);
+    let served = served.ok().map(|directory| directory.with_node_exporter(&places.node_exporter));
+    let mut lint = Lint { json, report: Report::default(), text: Vec::new(), served };
     match paths {
-        [] => lint.directory(textfile_dir),
+        [] => lint.directory(&places.textfile_dir),
         paths => paths.iter().for_each(|path| lint.path(path)),
     }
     lint.finish(strict)
@@ -142,6 +145,8 @@ struct Lint {
     report: Report,
     /// The text that is looked at: one buffer for all.
     text: Vec<u8>,
+    /// What the live node_exporter serves files from.
+    served: Option<Directory>,
 }
 
 impl Lint {
@@ -249,7 +254,8 @@ impl Lint {
 
     /// The text of the file that was begun last.
     fn inspect(&mut self, text: &[u8]) -> Facts {
-        let reading = inspect(text);
+        let mut reading = inspect(text);
+        self.ask_node_exporter(&mut reading);
         let mut position = Position::new(text);
         for finding in reading.findings {
             let (line, column) = position.of(finding.at);
@@ -261,6 +267,21 @@ impl Lint {
             file.class = file.class.max(Class::from(Some(worst)));
         }
         reading.facts
+    }
+
+    /// The name of an optional collector's family is taken where the live node_exporter serves it.
+    fn ask_node_exporter(&self, reading: &mut Reading) {
+        let taken = self.served.as_ref().map(|directory| directory.taken(&reading.facts));
+        for taken in taken.unwrap_or_default() {
+            let harm = Some(taken.harm);
+            reading.facts.worst = reading.facts.worst.max(harm);
+            let is_its =
+                |finding: &&mut Finding| finding.rule == Rule::OptionalName && finding.at == taken.at;
+            if let Some(advice) = reading.findings.iter_mut().find(is_its) {
+                let finding = Finding::new(Rule::ReservedName, taken.at, taken.message, taken.cure);
+                *advice = Finding { harm, ..finding };
+            }
+        }
     }
 
     /// What comes of a name that is not UTF-8, where not all versions reject what bears it.

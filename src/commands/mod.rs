@@ -34,7 +34,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
         Command::Test { name } => test::run(places, name),
         Command::Write(arguments) => write::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
-        Command::Lint { paths, json, strict } => lint::run(paths, &places.textfile_dir, *json, *strict),
+        Command::Lint { paths, json, strict } => lint::run(paths, places, *json, *strict),
     }
 }
 

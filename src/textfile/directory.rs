@@ -1,6 +1,5 @@
 //! The directory, opened once, and what stands in it.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -19,9 +18,10 @@ use super::header::{Claim, Header};
 use super::seen::{Owner, Seen};
 use super::survey::{Content, Entry, Survey, read_at};
 use super::{MAX_FILE, entry};
-use crate::exporter;
-use crate::exposition::reserved::{self, Tier};
-use crate::exposition::{self, Facts, Family};
+use crate::diagnostic::Problem;
+use crate::exporter::{self, Live};
+use crate::exposition::reserved::{self, Reserved, Tier};
+use crate::exposition::{self, Facts, Family, FamilyFacts, Harm};
 
 /// The textfile directory. Threads may share it.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Directory {
     /// Where a live node_exporter is to be asked.
     node_exporter: Option<String>,
     /// What it answered.
-    live: OnceLock<Result<HashSet<String>, exporter::Error>>,
+    live: OnceLock<Result<Live, exporter::Error>>,
 }
 
 /// What becomes of a regular file without promdrop's header where promdrop is to publish one.
@@ -56,6 +56,21 @@ pub struct Published {
     pub header: Header,
     /// Its families; `None` where they can't be read any more.
     pub families: Option<Vec<Family>>,
+}
+
+/// A family of a text whose name is node_exporter's by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The family.
+    pub family: String,
+    /// Where the text first names it.
+    pub at: usize,
+    /// What comes of it.
+    pub harm: Harm,
+    /// Whose name it is, without a full stop.
+    pub message: String,
+    /// What to do about it.
+    pub cure: &'static str,
 }
 
 /// A file of promdrop's as it was read.
@@ -196,17 +211,22 @@ impl Directory {
     /// Checks that no link of another name leads to `file`, which is not there yet: it would serve its series again.
     pub(super) fn check_links(&self, file: &str, survey: &Survey<Seen>) -> Result<(), Error> {
         let leads_here = |name: &OsStr| {
-            let target = PathBuf::from(readlinkat(&self.fd, name).ok()?);
-            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let stat = fstatat(&self.fd, parent.unwrap_or(Path::new(".")), AtFlags::empty()).ok()?;
-            let own = (stat.st_dev, stat.st_ino) == (self.stat.st_dev, self.stat.st_ino);
-            (own && target.file_name() == Some(OsStr::new(file))).then_some(())
+            let mut place = PathBuf::from(name);
+            // The kernel follows no more than so many.
+            for _ in 0..40 {
+                let Ok(target) = readlinkat(&self.fd, &place) else { break };
+                place = place.parent().unwrap_or(Path::new("")).join(target);
+            }
+            let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let stat = fstatat(&self.fd, parent.unwrap_or(Path::new(".")), AtFlags::empty());
+            place.file_name() == Some(OsStr::new(file))
+                && stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (self.stat.st_dev, self.stat.st_ino))
         };
         let dangling = |entry: &Entry<Seen>| {
             entry.is_link && matches!(entry.content, Content::Unreadable(Errno::ENOENT))
         };
         let mut links = survey.entries().filter(|(_, entry)| dangling(entry)).map(|(name, _)| name);
-        let Some(link) = links.find(|name| leads_here(name).is_some()) else { return Ok(()) };
+        let Some(link) = links.find(|name| leads_here(name)) else { return Ok(()) };
         let message =
             format!("{} is a link to it, and would have node_exporter read it twice", link.display());
         Err(Error::new(Class::Conflict, &self.path.join(file), message, "remove the link"))
@@ -215,28 +235,51 @@ impl Directory {
     /// Checks the names of `facts` that only a node_exporter with an optional collector uses: whether it does, only a
     /// live one can tell. One that can't be asked stops nothing.
     pub(super) fn check_optional(&self, path: &Path, facts: &Facts) -> Result<(), Error> {
-        let Some(url) = &self.node_exporter else { return Ok(()) };
-        let mut optional = facts.families.iter().filter_map(|family| {
-            let reserved = reserved::owner(&family.name, family.kind)?;
-            matches!(reserved.tier, Tier::Optional { .. }).then_some((family, reserved))
-        });
-        let Some(first) = optional.next() else { return Ok(()) };
-        let live = self.live.get_or_init(|| exporter::live_families(url, exporter::PATIENCE));
-        let Ok(live) = live else { return Ok(()) };
-        let survey = self.survey();
+        let taken = self.taken(facts);
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let families = taken.iter().map(|taken| taken.family.clone()).collect();
+        let problems = taken.into_iter().map(|taken| Problem::whole(taken.message, taken.cure)).collect();
+        Err(Error { class: Class::Conflict, path: path.to_owned(), problems, text: String::new(), families })
+    }
+
+    /// The families of `facts` whose names a live node_exporter uses for an optional collector. It is asked only where
+    /// there is such a name; where it can't be, there is nothing to tell.
+    pub fn taken(&self, facts: &Facts) -> Vec<Taken> {
+        let Some(url) = &self.node_exporter else { return Vec::new() };
+        if facts.rejected_by.is_all() {
+            return Vec::new();
+        }
+        let optional = |family: &FamilyFacts| match reserved::owner(&family.name, family.kind)? {
+            Reserved { family: theirs, tier: Tier::Optional { collector }, harm, message } => {
+                let message = format!("{message}, and the node_exporter at {url} serves it");
+                let cure = "choose another name, or switch the collector off";
+                let taken = Taken { family: family.name.to_string(), at: family.at, harm, message, cure };
+                Some((taken, theirs, collector))
+            }
+            Reserved { tier: Tier::Default, .. } => None,
+        };
+        let optional: Vec<(Taken, String, &str)> = facts.families.iter().filter_map(optional).collect();
+        if optional.is_empty() {
+            return Vec::new();
+        }
+        let Ok(live) = self.live.get_or_init(|| exporter::live(url, exporter::PATIENCE)) else {
+            return Vec::new();
+        };
+        let mut survey = self.survey();
+        // What is not known of the directory can't be told from what is node_exporter's.
+        if survey.is_new() && survey.refresh(self, Seen::read).is_err() {
+            return Vec::new();
+        }
         let in_directory = |name: &str| {
             let mut texts = survey.entries().filter_map(|(_, entry)| entry.content.text());
             texts.any(|seen| seen.facts.families.iter().any(|family| *family.name == *name))
         };
-        let mut taken = [first]
-            .into_iter()
-            .chain(optional)
-            .filter(|(_, reserved)| exporter::taken(&reserved.family, live, in_directory));
-        let Some((family, reserved)) = taken.next() else { return Ok(()) };
-        let message = format!("{}, and the node_exporter at {url} serves it", reserved.message);
-        let error =
-            Error::new(Class::Conflict, path, message, "choose another name, or switch the collector off");
-        Err(Error { families: vec![family.name.to_string()], ..error })
+        let owned = |(taken, theirs, collector): (Taken, String, &str)| {
+            live.owns(&theirs, collector, in_directory).then_some(taken)
+        };
+        optional.into_iter().filter_map(owned).collect()
     }
 
     /// The text of `file`, as node_exporter would read it.

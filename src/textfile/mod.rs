@@ -19,7 +19,7 @@ mod survey;
 mod temporary;
 
 pub use audit::{Audit, Withdrawn};
-pub use directory::{Directory, Foreign, Published};
+pub use directory::{Directory, Foreign, Published, Taken};
 pub use error::{Class, Error};
 pub use header::{Header, Kind};
 pub use lock::{Guard, LOCK_FILE};

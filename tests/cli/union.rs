@@ -390,6 +390,13 @@ fn a_link_to_what_is_to_be_published_keeps_it_back() {
             assert!(!place.exists());
         }
         fs::remove_file(at(&host, "y.prom")).unwrap();
+        // By way of another one, too.
+        symlink(target, at(&host, "middle")).unwrap();
+        symlink("middle", at(&host, "y.prom")).unwrap();
+        assert_eq!(host.outcome(&["run", "x"]).0, 1);
+        assert!(!place.exists());
+        fs::remove_file(at(&host, "y.prom")).unwrap();
+        fs::remove_file(at(&host, "middle")).unwrap();
         // Where it leads elsewhere, it is in nobody's way.
         symlink("elsewhere/x.prom", at(&host, "z.prom")).unwrap();
         run_well(&host, &["run", "x"]);

@@ -1,9 +1,9 @@
 //! Whose name is whose, asked of real node_exporters.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use promdrop::exporter::{PATIENCE, live_families, taken};
+use promdrop::exporter::{self, Live, PATIENCE};
 use promdrop::exposition::Kind;
 use promdrop::exposition::reserved::{Tier, owner};
 
@@ -19,8 +19,8 @@ const OPTIONAL: [(&str, &str); 5] = [
     ("zoneinfo", "node_zoneinfo_managed_pages"),
 ];
 
-fn live(exporter: &Exporter) -> HashSet<String> {
-    live_families(&format!("http://127.0.0.1:{}/metrics", exporter.port()), PATIENCE).unwrap()
+fn live(exporter: &Exporter) -> Live {
+    exporter::live(&format!("http://127.0.0.1:{}/metrics", exporter.port()), PATIENCE).unwrap()
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn node_exporter_1_9_0_serves_nothing_that_is_free_unless_told_to() {
 fn serves_nothing_that_is_free(version: &str) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("x.prom"), "# HELP x_y Ours.\n# TYPE x_y gauge\nx_y 1\n").unwrap();
-    let families = live(&Exporter::start(version, directory.path()));
+    let Live { families, .. } = live(&Exporter::start(version, directory.path()));
     assert!(families.len() > 100, "{families:?}");
     let is_default =
         |name: &str| owner(name, Kind::Untyped).is_some_and(|reserved| reserved.tier == Tier::Default);
@@ -59,12 +59,13 @@ fn serves_an_optional_collectors_names(version: &str) {
     let nowhere = |_: &str| false;
     let without = live(&Exporter::start(version, directory.path()));
     for (collector, family) in OPTIONAL {
-        assert!(!taken(family, &without, nowhere), "{version} runs {collector} by default");
+        let is_off = !without.owns(family, collector, nowhere) && !without.collectors.contains(collector);
+        assert!(is_off, "{version} runs {collector} by default");
         let with = live(&with_only(version, collector, directory.path()));
-        assert!(taken(family, &with, nowhere), "{collector}: {with:?}");
+        assert!(with.owns(family, collector, |name| name == family), "{collector}: {with:?}");
         // No other collector is running: what isn't every node_exporter's is this one's.
         let tiers: BTreeSet<Tier> =
-            with.iter().map(|name| owner(name, Kind::Untyped).expect(name).tier).collect();
+            with.families.iter().map(|name| owner(name, Kind::Untyped).expect(name).tier).collect();
         assert_eq!(tiers, BTreeSet::from([Tier::Default, Tier::Optional { collector }]), "{with:?}");
     }
 }
@@ -81,11 +82,45 @@ fn a_name_that_a_file_of_the_directory_holds_is_free() {
     let text = "# HELP node_tcp_connection_states A script's.\n# TYPE node_tcp_connection_states gauge\n\
                 node_tcp_connection_states{state=\"x\"} 1\n";
     std::fs::write(directory.path().join("x.prom"), text).unwrap();
-    let families = live(&Exporter::start("1.9.0", directory.path()));
-    assert!(families.contains("node_tcp_connection_states"));
-    let in_directory = |name: &str| name == "node_tcp_connection_states";
-    assert!(!taken("node_tcp_connection_states", &families, in_directory));
-    assert!(taken("node_load1", &families, in_directory));
+    let live = live(&Exporter::start("1.9.0", directory.path()));
+    assert!(live.families.contains("node_tcp_connection_states"));
+    assert!(!live.owns("node_tcp_connection_states", "tcpstat", |name| name == "node_tcp_connection_states"));
+}
+
+/// `promdrop lint` with these arguments, told that node_exporter is at `port`; its exit status and what it finds.
+fn lint(host: &Host, port: u16, arguments: &[&str]) -> (i32, String) {
+    let mut lint = host.promdrop();
+    lint.arg("--node-exporter").arg(format!("http://127.0.0.1:{port}/metrics")).arg("lint").args(arguments);
+    let output = lint.output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn lint_calls_the_name_of_a_collector_that_is_on_poison() {
+    let host = Host::new();
+    let on = Exporter::start_with("1.9.0", &host.textfile_dir(), &["--collector.tcpstat"]);
+    let off = Exporter::start("1.9.0", &host.textfile_dir());
+    let text = "# HELP node_tcp_connection_states A script's.\n# TYPE node_tcp_connection_states gauge\n\
+                node_tcp_connection_states{state=\"x\"} 1\n";
+    let (place, apart) = (host.textfile_dir().join("x.prom"), host.path("x.prom"));
+    for path in [&place, &apart] {
+        std::fs::write(path, text).unwrap();
+    }
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for arguments in [&[][..], &[place.to_str().unwrap()], &[apart.to_str().unwrap()]] {
+        let (status, said) = lint(&host, on.port(), arguments);
+        let whose =
+            format!("tcpstat, and the node_exporter at http://127.0.0.1:{}/metrics serves it", on.port());
+        assert!(said.contains(":1:8: poison reserved-name: ") && said.contains(&whose), "{said}");
+        assert_eq!(status, 1);
+        // The file itself makes node_exporter serve it.
+        assert!(live(&off).families.contains("node_tcp_connection_states"));
+        for port in [off.port(), closed] {
+            let (status, said) = lint(&host, port, arguments);
+            assert!(said.contains(":1:8: advice optional-name: "), "{said}");
+            assert_eq!(status, 0);
+        }
+    }
 }
 
 /// `promdrop write x` of that name, told that node_exporter is at `port`; its exit status and what it says.
@@ -124,8 +159,18 @@ fn a_name_of_a_collector_that_is_off_is_free() {
     let exporter = Exporter::start("1.9.0", &host.textfile_dir());
     assert_eq!(write(&host, exporter.port()), (0, String::new()));
     // From now on node_exporter serves it, and has it from the file.
-    assert!(live(&exporter).contains("node_tcp_connection_states"));
+    assert!(live(&exporter).families.contains("node_tcp_connection_states"));
     assert_eq!(write(&host, exporter.port()), (0, String::new()));
+}
+
+#[test]
+fn a_collector_that_is_switched_on_later_is_met() {
+    let host = Host::new();
+    let exporter = Exporter::start("1.9.0", &host.textfile_dir());
+    assert_eq!(write(&host, exporter.port()), (0, String::new()));
+    let exporter = Exporter::start_with("1.9.0", &host.textfile_dir(), &["--collector.tcpstat"]);
+    let (status, said) = write(&host, exporter.port());
+    assert!(status == 1 && said.contains("optional collector tcpstat"), "{said}");
 }
 
 #[test]
