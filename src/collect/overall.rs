@@ -51,8 +51,8 @@ pub struct Overall {
     pub disabled: usize,
     /// How many can't be loaded.
     pub failed: usize,
-    /// What else the directory holds.
-    pub others: Others,
+    /// What else the directory holds, where it could be told.
+    pub others: Option<Others>,
 }
 
 impl Overall {
@@ -91,20 +91,39 @@ impl Overall {
         let mut build = Family::new(&BUILD_INFO);
         build.push(vec![(Cow::Borrowed("version"), Cow::Borrowed(env!("CARGO_PKG_VERSION")))], 1.0);
         let states = [("enabled", self.enabled), ("disabled", self.disabled), ("failed", self.failed)];
-        let Others { harmless, reject, distort, poison, unproven } = self.others;
-        let classes = [
-            ("harmless", harmless),
-            ("reject", reject),
-            ("distort", distort),
-            ("poison", poison),
-            ("unproven", unproven),
-        ];
-        vec![
+        let mut families = vec![
             build,
             one(&LAST_RUN, seconds(self.began)),
             one(&DURATION, self.took.as_secs_f64()),
             counts(&DEFINITIONS, "state", &states),
-            counts(&FOREIGN_FILES, "class", &classes),
-        ]
+        ];
+        // Better no number than a wrong one.
+        if let Some(Others { harmless, reject, distort, poison, unproven }) = self.others {
+            let classes = [
+                ("harmless", harmless),
+                ("reject", reject),
+                ("distort", distort),
+                ("poison", poison),
+                ("unproven", unproven),
+            ];
+            families.push(counts(&FOREIGN_FILES, "class", &classes));
+        }
+        families
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_told_of_the_files_of_others_is_not_told() {
+        let took = Duration::ZERO;
+        let names = |others| {
+            let overall = Overall { began: 0, took, enabled: 0, disabled: 0, failed: 0, others };
+            overall.families().into_iter().map(|family| family.name).collect::<Vec<_>>()
+        };
+        let (without, with) = (names(None), names(Some(Others::default())));
+        assert_eq!(with.strip_prefix(&*without), Some(&[Cow::Borrowed(FOREIGN_FILES.name)][..]));
     }
 }

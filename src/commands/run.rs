@@ -19,7 +19,7 @@ use crate::config::fields::Stem;
 use crate::config::load::{Failed, Loaded, load_directory};
 use crate::diagnostic::printable;
 use crate::schedule;
-use crate::textfile::{self, Audit, Claims, Directory, Others, Withdrawn};
+use crate::textfile::{self, Audit, Claims, Directory, Withdrawn};
 
 /// Collectors that run at the same time. A slow one delays nobody before so many are slow.
 const AT_ONCE: usize = 64;
@@ -55,12 +55,13 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
         complain(format_args!("promdrop: {error}"));
         status = FAILED;
     }
-    let others = audit(&directory, &claims).unwrap_or_else(|(others, message)| {
+    let Audit { withdrawn, others, failed } = directory.audit(&claims);
+    for message in withdrawn.iter().map(describe_loss).chain(failed.map(|error| format!("promdrop: {error}")))
+    {
         complain(message);
         status = FAILED;
         ran = true;
-        others
-    });
+    }
     for failed in &loaded.failed {
         if failed.stem.as_ref().is_none_or(|stem| wanted(stem.as_str())) {
             status = FAILED;
@@ -135,22 +136,11 @@ fn claims(loaded: &Loading, source: &Path) -> Claims {
     Claims { source: source.display().to_string(), definitions: good.chain(failed).collect() }
 }
 
-/// Looks after what is published already; an error is what there is to say.
-fn audit(directory: &Directory, claims: &Claims) -> Result<Others, (Others, String)> {
-    let Audit { withdrawn, others } =
-        directory.audit(claims).map_err(|error| (Others::default(), format!("promdrop: {error}")))?;
-    if withdrawn.is_empty() {
-        return Ok(others);
-    }
-    let line = |Withdrawn { file, families, reasons }: &Withdrawn| {
-        let what = printable(&families.join(", "));
-        let reasons: Vec<String> = reasons.iter().map(|reason| format!("  {}", printable(reason))).collect();
-        format!(
-            "promdrop: {file}: withdrawn, for another file contradicts it: {what}\n{}",
-            reasons.join("\n")
-        )
-    };
-    Err((others, withdrawn.iter().map(line).collect::<Vec<_>>().join("\n")))
+/// What went of a file that was published already, and why.
+fn describe_loss(Withdrawn { file, families, reasons }: &Withdrawn) -> String {
+    let what = printable(&families.join(", "));
+    let reasons: Vec<String> = reasons.iter().map(|reason| format!("  {}", printable(reason))).collect();
+    format!("promdrop: {file}: withdrawn, for another file contradicts it: {what}\n{}", reasons.join("\n"))
 }
 
 /// Every name must be a collector that may run.

@@ -23,10 +23,12 @@ const SHOWN: usize = 20;
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Audit {
-    /// What had to go.
+    /// What had to go, and did.
     pub withdrawn: Vec<Withdrawn>,
-    /// The files of others.
-    pub others: Others,
+    /// The files of others; `None` where not all could be done.
+    pub others: Option<Others>,
+    /// Why not: the directory can't be listed, the lock not be had, or a file not be rewritten.
+    pub failed: Option<Error>,
 }
 
 /// What went from a file of promdrop's because another file contradicts it.
@@ -43,67 +45,85 @@ pub struct Withdrawn {
 impl Directory {
     /// Looks at the directory as a whole and withdraws from promdrop's files what the files of others contradict.
     /// `claims` says which of two files of promdrop's gives way.
-    ///
-    /// # Errors
-    /// Where the directory can't be listed, the lock not be had, or a file not be rewritten.
-    pub fn audit(&self, claims: &Claims) -> Result<Audit, Error> {
+    pub fn audit(&self, claims: &Claims) -> Audit {
+        let mut withdrawn = Vec::new();
+        match self.withdraw_until_peace(claims, &mut withdrawn) {
+            Ok(others) => Audit { withdrawn, others: Some(others), failed: None },
+            Err(error) => Audit { withdrawn, others: None, failed: Some(error) },
+        }
+    }
+
+    fn withdraw_until_peace(&self, claims: &Claims, withdrawn: &mut Vec<Withdrawn>) -> Result<Others, Error> {
         let mut survey = self.survey();
         survey.refresh(self, Seen::read)?;
         let (found, poison) = self.clashes(&survey);
         if found.iter().all(|clash| clash.loser(claims).is_none()) {
-            return Ok(Audit {
-                withdrawn: Vec::new(),
-                others: Others::count(&survey, |name| poison.contains(name)),
-            });
+            return Ok(Others::count(&survey, |name| poison.contains(name)));
         }
         drop(survey);
         let lock = self.lock_publishing(PUBLISH_WAIT)?;
         let mut survey = self.survey();
-        let mut withdrawn: Vec<Withdrawn> = Vec::new();
         // What is withdrawn from one file may be what another contradicts, and others may come meanwhile.
         for _ in 0..ROUNDS {
             survey.refresh(self, Seen::read)?;
             let (found, poison) = self.clashes(&survey);
-            let mut losses: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
-            for clash in &found {
-                let Some((loser, winner)) = clash.loser(claims) else { continue };
-                let loss = losses.entry(loser.file.clone()).or_default();
-                if !loss.0.contains(&loser.family) {
-                    loss.0.push(loser.family.clone());
-                    match loss.1.len().cmp(&SHOWN) {
-                        Ordering::Less => loss.1.push(self.reason(clash, loser, winner)),
-                        Ordering::Equal => loss.1.push("and more".to_owned()),
-                        Ordering::Greater => {}
-                    }
-                }
-            }
+            let losses = self.losses(&found, claims);
             if losses.is_empty() {
                 let others = Others::count(&survey, |name| poison.contains(name));
+                drop(survey);
                 drop(lock);
-                return Ok(Audit { withdrawn, others });
+                return Ok(others);
             }
-            let mut failed = None;
-            for (file, (families, reasons)) in losses {
-                let own = families.iter().any(|family| family.starts_with(OWN_PREFIX));
-                // Where there is no room to write it anew, it is better gone than in the way.
-                let done = match own {
-                    true => self.remove(&mut survey, &file),
-                    false => self
-                        .rewrite(&mut survey, &file, |there| withdraw(there, &families))
-                        .or_else(|_| self.remove(&mut survey, &file)),
-                };
-                match done {
-                    Ok(()) => withdrawn.push(Withdrawn { file, families, reasons }),
-                    // The others are not kept waiting for it.
-                    Err(error) => failed = Some(error),
-                }
-            }
-            if let Some(error) = failed {
-                return Err(error);
-            }
+            self.withdraw_all(&mut survey, losses, withdrawn)?;
         }
         let message = "something in it contradicts promdrop's files as fast as they are withdrawn";
         Err(Error::new(Class::Conflict, self.path(), message, "see what else writes there"))
+    }
+
+    /// What has to go of promdrop's files, each with its reasons.
+    fn losses(&self, found: &[Meeting], claims: &Claims) -> Vec<Withdrawn> {
+        let mut losses: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
+        for clash in found {
+            let Some((loser, winner)) = clash.loser(claims) else { continue };
+            let (families, reasons) = losses.entry(&loser.file).or_default();
+            if !families.contains(&loser.family) {
+                families.push(loser.family.clone());
+                match reasons.len().cmp(&SHOWN) {
+                    Ordering::Less => reasons.push(self.reason(clash, loser, winner)),
+                    Ordering::Equal => reasons.push("and more".to_owned()),
+                    Ordering::Greater => {}
+                }
+            }
+        }
+        let loss =
+            |(file, (families, reasons)): (&str, _)| Withdrawn { file: file.to_owned(), families, reasons };
+        losses.into_iter().map(loss).collect()
+    }
+
+    /// Withdraws `losses`, as many as can be, and notes what was.
+    fn withdraw_all(
+        &self,
+        survey: &mut Survey<Seen>,
+        losses: Vec<Withdrawn>,
+        withdrawn: &mut Vec<Withdrawn>,
+    ) -> Result<(), Error> {
+        let mut failed = None;
+        for loss in losses {
+            let own = loss.families.iter().any(|family| family.starts_with(OWN_PREFIX));
+            // Where there is no room to write it anew, it is better gone than in the way.
+            let done = match own {
+                true => self.remove(survey, &loss.file),
+                false => self
+                    .rewrite(survey, &loss.file, |there| withdraw(there, &loss.families))
+                    .or_else(|_| self.remove(survey, &loss.file)),
+            };
+            match done {
+                Ok(()) => withdrawn.push(loss),
+                // The others are not kept waiting for it.
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Every contradiction in the directory that one of promdrop's files has a part in, and the files of others that
