@@ -19,7 +19,7 @@ pub enum Class {
     Conflict,
     /// Larger than promdrop publishes.
     Limit,
-    /// The lock could not be had in time.
+    /// The lock could not be had in time, or others, who take none, wrote all the while.
     Lock,
     /// The kernel refused: disk full, read-only, no permission.
     Io,

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::Header;
-use super::rewrite::take_help;
 use super::seen::{Claims, Read, Seen, Standing, files};
 use super::survey::Survey;
 use crate::diagnostic::Problem;
@@ -16,14 +15,14 @@ use crate::exposition::{self, Clash, Descriptor, Facts, Family, Kind, Position, 
 const SHOWN: usize = 20;
 
 /// What is to be done to other files of promdrop's, in this order, the new file's rename before the last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     /// Files that count as absent.
     pub remove: Vec<String>,
     /// Families to take out of older files.
     pub withdraw: BTreeMap<String, Vec<String>>,
-    /// Families to put back, with the new file's HELP.
-    pub restore: BTreeMap<String, Vec<Family>>,
+    /// Of those, the families to put back, with the new file's HELP.
+    pub restore: BTreeMap<String, BTreeMap<String, Option<Vec<u8>>>>,
 }
 
 /// A text beside what the directory holds.
@@ -71,7 +70,6 @@ impl<'a> Meeting<'a> {
     /// Somebody else's file stands in the way.
     pub fn step(&self) -> Result<Step, Error> {
         let mut step = Step::default();
-        let mut restore: BTreeMap<&str, Vec<&Clash>> = BTreeMap::new();
         let mut conflicts = Vec::new();
         for clash in &self.clashes {
             let Some(other @ Read { name: file, .. }) = self.other(clash) else { continue };
@@ -81,13 +79,13 @@ impl<'a> Meeting<'a> {
                         step.remove.push(file.to_owned());
                     }
                 }
-                Standing::Older => give_way(&mut step, &mut restore, file, clash),
+                Standing::Older => self.give_way(&mut step, file, clash),
                 // Some HELP goes before none, whoever is newer, but where they share series too.
                 Standing::Newer | Standing::Equal
                     if clash.rule == Rule::HelpConflict && self.has_help(clash) =>
                 {
                     match self.beyond_help(other, clash) {
-                        None => give_way(&mut step, &mut restore, file, clash),
+                        None => self.give_way(&mut step, file, clash),
                         Some(_) => conflicts.push(clash),
                     }
                 }
@@ -97,10 +95,6 @@ impl<'a> Meeting<'a> {
         if !conflicts.is_empty() {
             return Err(self.refusal(&conflicts));
         }
-        step.restore = restore
-            .into_iter()
-            .map(|(file, clashes)| (file.to_owned(), self.with_help(file, &clashes)))
-            .collect();
         Ok(step)
     }
 
@@ -117,18 +111,15 @@ impl<'a> Meeting<'a> {
         contradictions(self.directory, (self.text, &same), &[other]).pop()
     }
 
-    /// The families of `file` that `clashes` tell of, with the HELP of the text.
-    fn with_help(&self, file: &str, clashes: &[&Clash]) -> Vec<Family> {
-        let helps: HashMap<&str, Option<&[u8]>> =
-            self.new.families.iter().map(|family| (&*family.name, family.help.as_deref())).collect();
-        let clashing: BTreeSet<&str> = clashes.iter().map(|clash| &*clash.other_family).collect();
-        let families = self.directory.text_of(file).and_then(|text| exposition::read(&text).ok());
-        let mut families = families.unwrap_or_default();
-        families.retain(|family| clashing.contains(&*family.name));
-        for family in &mut families {
-            take_help(family, helps.get(&*family.name).copied().flatten());
+    /// The family goes from `file`; where only its HELP stands in the way, it comes back with that of the text.
+    fn give_way(&self, step: &mut Step, file: &str, clash: &Clash) {
+        let family = &clash.other_family;
+        step.withdraw.entry(file.to_owned()).or_default().push(family.clone());
+        if clash.rule == Rule::HelpConflict {
+            let ours = self.new.families.iter().find(|ours| *ours.name == **family);
+            let help = ours.and_then(|ours| ours.help.as_deref()).map(<[u8]>::to_vec);
+            step.restore.entry(file.to_owned()).or_default().insert(family.clone(), help);
         }
-        families
     }
 
     /// Every contradiction that stands in the way, with the file and the line.
@@ -148,19 +139,6 @@ impl<'a> Meeting<'a> {
         families.dedup();
         let path = self.directory.path().join(&self.header.file);
         Error { class: Class::Conflict, path, problems, text: String::new(), families }
-    }
-}
-
-/// The family goes from `file`; where only its HELP stands in the way, it comes back with another.
-fn give_way<'c>(
-    step: &mut Step,
-    restore: &mut BTreeMap<&'c str, Vec<&'c Clash>>,
-    file: &'c str,
-    clash: &'c Clash,
-) {
-    step.withdraw.entry(file.to_owned()).or_default().push(clash.other_family.clone());
-    if clash.rule == Rule::HelpConflict {
-        restore.entry(file).or_default().push(clash);
     }
 }
 

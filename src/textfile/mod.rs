@@ -23,6 +23,7 @@ pub use directory::{Directory, Foreign, Published, Taken};
 pub use error::{Class, Error};
 pub use header::{Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
+pub use publish::check;
 pub use seen::{Claims, Others};
 pub use state::State;
 pub use survey::{Content, Entry, Survey, read_path};

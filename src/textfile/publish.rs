@@ -14,8 +14,8 @@ use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::{Header, MAX_HEADER};
 use super::lock::PUBLISH_WAIT;
-use super::meeting::{Helps, Meeting, others};
-use super::rewrite::{take_help, withdraw};
+use super::meeting::{Helps, Meeting, Step, others};
+use super::rewrite::{Change, take_help, withdraw};
 use super::seen::{Claims, Owner, Seen};
 use super::survey::Survey;
 use crate::exposition::{self, Facts, Family};
@@ -57,46 +57,113 @@ impl Directory {
         let path = self.path().join(&header.file);
         for attempt in 0..TRIES {
             // All that takes time comes before the lock.
-            let mut survey = self.survey();
-            if survey.is_new() {
-                survey.refresh(self, Seen::read)?;
-                self.check_target(header, &survey)?;
-            }
-            let families = with_helps(claims, header, families, &survey, attempt > 0);
-            drop(survey);
-            let (text, facts) = compose(&path, header, &families)?;
-            self.check_optional(&path, &facts)?;
+            let (text, facts) = self.draft(claims, header, families, attempt > 0)?;
             let temporary = self.write(&path, text.as_bytes())?;
             let lock = self.lock_publishing(wait)?;
             let mut survey = self.survey();
             survey.refresh(self, Seen::read)?;
-            self.check_target(header, &survey)?;
-            self.check_links(&header.file, &survey)?;
-            let meeting = Meeting::new(self, claims, header, (text.as_bytes(), &facts), &survey);
-            if meeting.wants_other_help() {
+            let Some(step) = self.meet(claims, header, (&text, &facts), &survey)? else { continue };
+            let (gone, back) = self.stage_all(&step)?;
+            // To write that took its time, and others take no lock.
+            if !step.withdraw.is_empty()
+                && survey.refresh(self, Seen::read)?
+                && self.meet(claims, header, (&text, &facts), &survey)? != Some(step)
+            {
                 continue;
             }
-            let step = meeting.step()?;
-            for file in &step.remove {
-                self.remove(&mut survey, file)?;
-            }
-            for (file, names) in &step.withdraw {
-                self.rewrite(&mut survey, file, |families| withdraw(families, names))?;
+            for change in gone {
+                self.put(&mut survey, change)?;
             }
             let renamed =
                 rename(temporary, self, &header.file).map_err(|e| Error::io(&path, "put it in place", e))?;
             if let Ok(stat) = fstat(&renamed) {
                 survey.note(&header.file, &stat, Seen { owner: Owner::of(header), facts });
             }
-            for (file, restored) in step.restore {
-                self.restore(&mut survey, &file, restored)?;
+            for change in back {
+                // It is published: what could not come back does so with its own next run.
+                let _ = self.put_back(&mut survey, change);
             }
             drop(survey);
             drop(lock);
             return Ok(());
         }
-        let message = "the HELP of its families in other files changed at every try";
-        Err(Error::new(Class::Conflict, &path, message, "see who else writes there"))
+        Err(unsettled(&path))
+    }
+
+    /// Whether [`publish_for`](Self::publish_for) would publish, as the directory is now: nothing is written, and no
+    /// lock is taken.
+    ///
+    /// # Errors
+    /// As `publish_for`, but for what only happens in writing.
+    pub fn rehearse_for(&self, claims: &Claims, header: &Header, families: &[Family]) -> Result<(), Error> {
+        self.check_name(&header.file)?;
+        for attempt in 0..TRIES {
+            let (text, facts) = self.draft(claims, header, families, attempt > 0)?;
+            let mut survey = self.survey();
+            survey.refresh(self, Seen::read)?;
+            if self.meet(claims, header, (&text, &facts), &survey)?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(unsettled(&self.path().join(&header.file)))
+    }
+
+    /// The text and what it holds, with the HELP that its families take from other files as far as those are known: of
+    /// those that have none, or of `all`.
+    fn draft(
+        &self,
+        claims: &Claims,
+        header: &Header,
+        families: &[Family],
+        all: bool,
+    ) -> Result<(String, Facts), Error> {
+        let path = self.path().join(&header.file);
+        let mut survey = self.survey();
+        if survey.is_new() {
+            survey.refresh(self, Seen::read)?;
+            self.check_target(header, &survey)?;
+        }
+        let families = with_helps(claims, header, families, &survey, all);
+        drop(survey);
+        let (text, facts) = compose(&path, header, &families)?;
+        self.check_optional(&path, &facts)?;
+        Ok((text, facts))
+    }
+
+    /// What is to be done so that the text can be published; `None` where it would have another HELP if it were made
+    /// now.
+    fn meet(
+        &self,
+        claims: &Claims,
+        header: &Header,
+        (text, facts): (&str, &Facts),
+        survey: &Survey<Seen>,
+    ) -> Result<Option<Step>, Error> {
+        self.check_target(header, survey)?;
+        self.check_links(&header.file, survey)?;
+        let meeting = Meeting::new(self, claims, header, (text.as_bytes(), facts), survey);
+        if meeting.wants_other_help() { Ok(None) } else { meeting.step().map(Some) }
+    }
+
+    /// Writes what `step` makes of other files: as they are before the new file comes, and as they are after.
+    fn stage_all(&self, step: &Step) -> Result<(Vec<Change>, Vec<Change>), Error> {
+        let mut gone: Vec<Change> = step.remove.iter().cloned().map(Change::Removed).collect();
+        let mut back = Vec::new();
+        for (file, names) in &step.withdraw {
+            gone.extend(self.stage(file, |there| withdraw(there, names))?);
+            let Some(helps) = step.restore.get(file) else { continue };
+            let for_good: Vec<String> =
+                names.iter().filter(|name| !helps.contains_key(*name)).cloned().collect();
+            back.extend(self.stage(file, |there| {
+                there.retain(|family| !for_good.iter().any(|name| *name == family.name));
+                for family in there {
+                    if let Some(help) = helps.get(&*family.name) {
+                        take_help(family, help.as_deref());
+                    }
+                }
+            })?);
+        }
+        Ok((gone, back))
     }
 
     /// Writes `text` to a new temporary file that is safe on the disk.
@@ -123,6 +190,19 @@ pub(super) fn rename(
     file: &str,
 ) -> std::io::Result<std::fs::File> {
     temporary.persist(directory.anchor().join(file)).map_err(|e| e.error)
+}
+
+/// Whether `families` could be published where nothing else stands.
+///
+/// # Errors
+/// [`Class::Invalid`] and [`Class::Limit`].
+pub fn check(header: &Header, families: &[Family]) -> Result<(), Error> {
+    compose(Path::new(&header.file), header, families).map(drop)
+}
+
+fn unsettled(path: &Path) -> Error {
+    let message = "the other files that hold its families changed at every try";
+    Error::new(Class::Lock, path, message, "see who else writes there")
 }
 
 /// `families`, with the HELP that they take from other files: those that have none, or, where one has met another HELP,

@@ -8,6 +8,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{fstat, fstatat, futimens};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use tempfile::NamedTempFile;
 
 use super::directory::Directory;
 use super::error::Error;
@@ -19,45 +20,81 @@ use super::seen::{Owner, Read, Seen};
 use super::survey::Survey;
 use crate::exposition::{self, Facts, Family};
 
+/// What becomes of a file of promdrop's.
+#[derive(Debug)]
+pub(super) enum Change {
+    Written(Staged),
+    /// Nothing of it is left, or what is can't be proved.
+    Removed(String),
+}
+
+/// A file of promdrop's with its families changed, written and safe on the disk, but not in place yet.
+#[derive(Debug)]
+pub(super) struct Staged {
+    file: String,
+    text: Vec<u8>,
+    facts: Facts,
+    temporary: NamedTempFile,
+}
+
 impl Directory {
-    /// Puts `families`, which were withdrawn from `file`, back, if they contradict nothing as they are now. The caller
-    /// holds the lock.
-    pub(super) fn restore(
+    /// Writes `file` with its families as `change` leaves them; its header and its times stay. `None` where it is not
+    /// promdrop's any more. The caller holds the lock.
+    pub(super) fn stage(
         &self,
-        survey: &mut Survey<Seen>,
         file: &str,
-        families: Vec<Family>,
-    ) -> Result<(), Error> {
-        let back = self.text_of(file).and_then(|text| changed(&text, |there| there.extend(families.clone())));
-        let Some((text, facts)) = back else { return Ok(()) };
-        let others: Vec<Read<'_>> = others(survey, file).collect();
-        if !contradictions(self, (&text, &facts), &others).is_empty() {
-            return Ok(());
-        }
-        self.rewrite(survey, file, |there| there.extend(families))
+        change: impl FnOnce(&mut Vec<Family>),
+    ) -> Result<Option<Change>, Error> {
+        let path = &self.path().join(file);
+        let Some(text) = self.own_text(file)? else { return Ok(None) };
+        let Some((text, facts)) = changed(&text, change) else {
+            return Ok(Some(Change::Removed(file.to_owned())));
+        };
+        let failed = |action: &'static str| move |e: Errno| Error::io(path, action, e);
+        let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
+        let temporary = self.write(path, &text)?;
+        let modified = TimeSpec::new(old.st_mtime, old.st_mtime_nsec);
+        futimens(temporary.as_file().as_fd(), &modified, &modified).map_err(failed("keep its time"))?;
+        Ok(Some(Change::Written(Staged { file: file.to_owned(), text, facts, temporary })))
     }
 
-    /// Publishes `file` anew with its families as `change` leaves them; its header and its times stay. The caller holds
-    /// the lock. `survey` is told. Without families, or where it can't be read any more, it is removed.
+    /// Puts in place what was staged. `survey` is told. The caller holds the lock still.
+    pub(super) fn put(&self, survey: &mut Survey<Seen>, change: Change) -> Result<(), Error> {
+        let Staged { file, text, facts, temporary } = match change {
+            Change::Written(staged) => staged,
+            Change::Removed(file) => return self.remove(survey, &file),
+        };
+        let failed = |e| Error::io(&self.path().join(&file), "put it in place", e);
+        let renamed = rename(temporary, self, &file).map_err(failed)?;
+        if let (Ok(stat), Some(header)) = (fstat(&renamed), Header::ours(&text, &file)) {
+            survey.note(&file, &stat, Seen { owner: Owner::of(&header), facts });
+        }
+        Ok(())
+    }
+
+    /// As [`put`](Self::put), of what contradicts nothing in the directory as it is now.
+    pub(super) fn put_back(&self, survey: &mut Survey<Seen>, change: Change) -> Result<(), Error> {
+        if let Change::Written(Staged { file, text, facts, .. }) = &change {
+            let others: Vec<Read<'_>> = others(survey, file).collect();
+            if contradictions(self, (text, facts), &others).is_empty() {
+                return self.put(survey, change);
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes `file` anew with its families as `change` leaves them. Without families, or where it can't be read any
+    /// more, it is removed. The caller holds the lock.
     pub(super) fn rewrite(
         &self,
         survey: &mut Survey<Seen>,
         file: &str,
         change: impl FnOnce(&mut Vec<Family>),
     ) -> Result<(), Error> {
-        let path = &self.path().join(file);
-        let Some(text) = self.own_text(file)? else { return Ok(()) };
-        let Some((text, facts)) = changed(&text, change) else { return self.remove(survey, file) };
-        let failed = |action: &'static str| move |e: Errno| Error::io(path, action, e);
-        let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
-        let temporary = self.write(path, &text)?;
-        let modified = TimeSpec::new(old.st_mtime, old.st_mtime_nsec);
-        futimens(temporary.as_file().as_fd(), &modified, &modified).map_err(failed("keep its time"))?;
-        let renamed = rename(temporary, self, file).map_err(|e| Error::io(path, "put it in place", e))?;
-        if let (Ok(stat), Some(header)) = (fstat(&renamed), Header::ours(&text, file)) {
-            survey.note(file, &stat, Seen { owner: Owner::of(&header), facts });
+        match self.stage(file, change)? {
+            Some(change) => self.put(survey, change),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Removes `file`, of which not even what promdrop says of it may stand beside the files of others.

@@ -109,6 +109,28 @@ fn what_is_contradicted_goes_whole_where_there_is_no_room_to_write_it_anew() {
 }
 
 #[test]
+fn where_one_file_cant_give_way_none_does() {
+    // The directory, the lock, three files, and what is written for the first to give way.
+    on_tmpfs("nr_inodes=6", |place| {
+        let directory = Directory::open(place).unwrap();
+        let publish = |name: &str, help: &'static str| {
+            let mut family = Family::new(&Descriptor { name: "c_a", help, kind: FamilyKind::Gauge });
+            family.push(vec![("x".into(), name.to_owned().into())], 1.0);
+            let file = format!("{name}.prom");
+            directory.publish(&Header { kind: Kind::Write, file, ..header() }, &[family])
+        };
+        publish("a", "Old.").unwrap();
+        publish("b", "Old.").unwrap();
+        let text = |name: &str| std::fs::read_to_string(place.join(name)).unwrap();
+        let before = (text("a.prom"), text("b.prom"));
+        let error = publish("c", "New.").unwrap_err();
+        assert!(error.to_string().contains("no space left"), "{error}");
+        assert_eq!((text("a.prom"), text("b.prom")), before);
+        assert_eq!(names(place), [".promdrop.lock", "a.prom", "b.prom"]);
+    });
+}
+
+#[test]
 fn a_read_only_disk_keeps_the_old_file() {
     on_tmpfs("size=64k", |place| {
         let directory = Directory::open(place).unwrap();
