@@ -10,7 +10,7 @@ use super::stop::Stop;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{self, Family, OWN_PREFIX, add_labels};
+use crate::exposition::{Family, OWN_PREFIX, add_labels};
 use crate::schedule;
 use crate::textfile::{self, Claims, Class, Directory};
 
@@ -161,6 +161,8 @@ impl Runner<'_> {
                 }
                 (Class::Conflict, kept) => *kept = kept.without(&error.families),
                 (Class::Invalid | Class::Limit, _) if ran.result.is_ok() => {}
+                // Another version may have published it.
+                (Class::Invalid | Class::Limit, kept @ (Kept::All | Kept::Without(_))) => *kept = Kept::None,
                 _ => break,
             }
             if ran.result.is_ok() {
@@ -400,29 +402,34 @@ fn attempt(
     Ok(found)
 }
 
-/// Runs `definition` as [`Runner::run`] would and publishes nothing: what would be published, or why not.
+/// Runs `definition` as [`Runner::run`] would and publishes nothing: what would be published, with what `claims` claim,
+/// in `directory` as it is now, or why not.
 ///
 /// # Errors
 /// The failure that a run would report.
 pub fn rehearse(
     definition: &Definition<Box<dyn Collector>>,
     directory: Option<&Directory>,
+    claims: &Claims,
     stop: &Stop,
 ) -> Result<Collection, Failure> {
     let Definition { stem, header, module, .. } = definition;
     let before = directory.map_or(Ok(Before::default()), |directory| Before::read(directory, stem))?;
+    let (began, clock) = (now(), Instant::now());
     let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop)?;
     label(&mut found, header)?;
-    let mut text = String::new();
-    exposition::render(&found.families, &mut text);
-    match exposition::prove(text.as_bytes()) {
-        Ok(_) => Ok(found),
-        Err(problems) => {
-            let path = Path::new(&textfile::collector_file(stem.as_str())).to_owned();
-            let error = textfile::Error { class: Class::Invalid, path, problems, text, families: Vec::new() };
-            Err(Failure { stderr: found.stderr, ..refusal(&error) })
-        }
+    let slot = schedule::slot(began, header.interval);
+    let mut ran = Ran { slot, began, took: clock.elapsed(), result: Ok(found) };
+    let (mut head, families) = compose(stem, header, Path::new(&claims.source), &before, &ran, &Kept::All);
+    head.definition = claims.definitions.get(&head.file).copied().flatten();
+    let refused = match directory {
+        Some(directory) => directory.rehearse_for(claims, &head, &families),
+        None => textfile::check(&head, &families),
+    };
+    if let (Ok(found), Err(error)) = (&mut ran.result, refused) {
+        return Err(Failure { stderr: std::mem::take(&mut found.stderr), ..refusal(&error) });
     }
+    ran.result
 }
 
 /// Puts the definition's labels on every sample.

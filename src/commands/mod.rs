@@ -7,17 +7,18 @@ pub mod test;
 pub mod write;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use crate::cli::{Cli, Command};
 use crate::collect::Collector;
 use crate::collect::runner::Report;
+use crate::config::fields::Stem;
 use crate::config::load::Loaded;
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{self, Problem, printable};
-use crate::textfile::{self, Directory};
+use crate::textfile::{self, Claims, Directory};
 
 /// Everything went well.
 const GOOD: u8 = 0;
@@ -72,6 +73,19 @@ fn no_collector(loaded: &Loaded<Box<dyn Collector>>, name: &str, collectors_dir:
     let known: Vec<&str> = loaded.definitions.iter().map(|d| d.stem.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!("there is no collector {} in {}; there are: {known}", printable(name), collectors_dir.display())
+}
+
+/// The collectors directory as headers name it.
+fn source(collectors_dir: &Path) -> PathBuf {
+    collectors_dir.canonicalize().unwrap_or_else(|_| collectors_dir.to_owned())
+}
+
+/// What the definitions claim of the directory.
+fn claims(loaded: &Loaded<Box<dyn Collector>>, source: &Path) -> Claims {
+    let file = |stem: &Stem| textfile::collector_file(stem.as_str());
+    let good = loaded.definitions.iter().map(|definition| (file(&definition.stem), definition.modified));
+    let failed = loaded.failed.iter().filter_map(|failed| Some((file(failed.stem.as_ref()?), None)));
+    Claims { source: source.display().to_string(), definitions: good.chain(failed).collect() }
 }
 
 /// A report as lines: result and reason, detail, what the collector wrote to stderr.

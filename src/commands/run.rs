@@ -8,18 +8,17 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use super::{FAILED, GOOD, complain, describe, exit_code, finish, no_collector};
+use super::{FAILED, GOOD, claims, complain, describe, exit_code, finish, no_collector, source};
 use crate::cli::Places;
 use crate::collect::overall::Overall;
 use crate::collect::runner::{Report, Runner, now};
 use crate::collect::stop::Stop;
 use crate::collect::{Collector, Outcome, read_module};
 use crate::config::Definition;
-use crate::config::fields::Stem;
 use crate::config::load::{Failed, Loaded, load_directory};
 use crate::diagnostic::printable;
 use crate::schedule;
-use crate::textfile::{self, Audit, Claims, Directory, Withdrawn};
+use crate::textfile::{Audit, Directory, Withdrawn};
 
 /// Collectors that run at the same time. A slow one delays nobody before so many are slow.
 const AT_ONCE: usize = 64;
@@ -40,7 +39,7 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
         load_directory(&places.collectors_dir, &read_module).map_err(|error| error.to_string())?;
     check_names(&loaded, names, &places.collectors_dir)?;
     let directory = Directory::open(&places.textfile_dir).map_err(|error| error.to_string())?;
-    let source = places.collectors_dir.canonicalize().unwrap_or_else(|_| places.collectors_dir.clone());
+    let source = source(&places.collectors_dir);
     let directory = directory.with_node_exporter(&places.node_exporter);
     let claims = claims(&loaded, &source);
     let runner = Runner { directory: &directory, source: &source, stop: &stop, claims: &claims };
@@ -126,14 +125,6 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
         status = FAILED;
     }
     Ok(status)
-}
-
-/// What the definitions claim of the directory.
-fn claims(loaded: &Loading, source: &Path) -> Claims {
-    let file = |stem: &Stem| textfile::collector_file(stem.as_str());
-    let good = loaded.definitions.iter().map(|definition| (file(&definition.stem), definition.modified));
-    let failed = loaded.failed.iter().filter_map(|failed| Some((file(failed.stem.as_ref()?), None)));
-    Claims { source: source.display().to_string(), definitions: good.chain(failed).collect() }
 }
 
 /// What went of a file that was published already, and why.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::{FAILED, GOOD, USAGE, complain, exit_code, no_collector, show};
+use super::{FAILED, GOOD, USAGE, claims, complain, exit_code, no_collector, show, source};
 use crate::cli::Places;
 use crate::collect::read_module;
 use crate::collect::runner::rehearse;
@@ -30,9 +30,11 @@ fn try_run(places: &Places, name: &str) -> Result<u8, String> {
         return Err(no_collector(&loaded, name, &places.collectors_dir));
     };
     // What is published is only read, so that counters go on from it; without it they begin at 0.
-    let directory = Directory::open(&places.textfile_dir);
+    let directory = Directory::open(&places.textfile_dir)
+        .map(|directory| directory.with_node_exporter(&places.node_exporter));
+    let claims = claims(&loaded, &source(&places.collectors_dir));
     let clock = Instant::now();
-    let rehearsal = rehearse(definition, directory.as_ref().ok(), &stop);
+    let rehearsal = rehearse(definition, directory.as_ref().ok(), &claims, &stop);
     let took = clock.elapsed();
 
     show(format_args!("collector  {name}, module {}\n", definition.header.module));

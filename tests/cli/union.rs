@@ -157,6 +157,37 @@ fn every_contradiction_keeps_a_result_back() {
     );
 }
 
+#[test]
+fn test_says_what_run_would_say_of_the_directory() {
+    let host = Host::new();
+    prints(&host, "x", 0, &gauge("mail", "M.", ""));
+    run_well(&host, &["run"]);
+    prints(&host, "x", 1, &gauge("queue", "Q.", ""));
+    lay(&host, "other.prom", gauge("queue", "Q.", ""));
+    let before = host.text("x.prom");
+    let (status, stdout, stderr) = host.outcome(&["test", "x"]);
+    let verdict = "\nverdict    conflict: its families contradict other files of the directory in 1 place\n";
+    let place =
+        format!("{}: this series of `queue` is also in other.prom:3\n", at(&host, "x.prom").display());
+    assert!(stdout.contains(verdict) && stdout.contains(&place), "{stdout}");
+    assert_eq!((status, stderr.as_str()), (1, ""));
+    assert_eq!(host.text("x.prom"), before);
+    // What it would withdraw from an older definition's file, or take from there, is in nobody's way; and stays.
+    prints(&host, "x", 2, &gauge("mail", "M.", ""));
+    prints(&host, "y", 9, &gauge("mail", "New.", "{a=\"1\"}"));
+    prints(&host, "w", 9, "# TYPE mail gauge\nmail{a=\"2\"} 1\n");
+    for stem in ["x", "y", "w"] {
+        let (status, stdout, stderr) = host.outcome(&["test", stem]);
+        assert!(stdout.contains("verdict    good: 1 series, which `run` would publish"), "{stdout}");
+        assert_eq!((status, stderr.as_str()), (0, ""));
+    }
+    assert_eq!(host.text("x.prom"), before);
+    assert_eq!(names(&host), [".promdrop.lock", "other.prom", "promdrop.prom", "x.prom"]);
+    // Somebody else's file of its name.
+    lay(&host, "y.prom", "theirs 1\n");
+    assert!(host.outcome(&["test", "y"]).1.contains("verdict    conflict: this file is somebody else's"));
+}
+
 const HISTOGRAM: &str = "# HELP mail M.\n# TYPE mail histogram\nmail_bucket{le=\"1\"} 1\n\
                          mail_bucket{le=\"+Inf\"} 1\nmail_sum 1\nmail_count 1\n";
 
@@ -738,7 +769,7 @@ fn a_help_that_is_new_in_two_writes_is_new_in_both() {
     write_well(&host, &["a"], &gauge("mail", "New.", A));
     assert_eq!(body(&host, "a.prom"), gauge("mail", "New.", A));
     // Its numbers and its age are its own.
-    assert_eq!(body(&host, "b.prom"), gauge("queue", "Q.", "") + &gauge("mail", "New.", B));
+    assert_eq!(body(&host, "b.prom"), gauge("mail", "New.", B) + &gauge("queue", "Q.", ""));
     assert_eq!(known_by(&host, "b.prom"), known);
     in_peace(&host);
     write_well(&host, &["b"], &gauge("mail", "New.", B));
