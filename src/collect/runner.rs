@@ -150,6 +150,7 @@ impl Runner<'_> {
         }
         let own = ran.result.as_ref().err().map(said);
         let mut kept = Kept::All;
+        let mut not_kept = Vec::new();
         let mut written = self.write(stem, header, before, &ran, &kept);
         // What can't be published is a failure to publish; what can't be kept then is dropped; in the end, the file is.
         while let Err(error) = &written {
@@ -167,6 +168,9 @@ impl Runner<'_> {
             }
             if ran.result.is_ok() {
                 ran.result = Err(refusal(error));
+            } else {
+                let messages = error.problems.iter().map(|problem| &problem.message);
+                not_kept.extend(messages.map(|message| format!("no longer kept: {message}")));
             }
             written = self.write(stem, header, before, &ran, &kept);
         }
@@ -177,8 +181,10 @@ impl Runner<'_> {
                 failure.detail = format!("the run itself had failed: {own}\n{}", failure.detail);
             }
             ran.result = Err(failure);
+        } else {
+            notes.extend_from_slice(&not_kept);
         }
-        let news = before.is_news(ran.slot, ran.result.as_ref().err());
+        let news = !not_kept.is_empty() || before.is_news(ran.slot, ran.result.as_ref().err());
         if ran.result.is_ok() && before.failure.is_some() {
             notes.insert(0, "it succeeds again".to_owned());
         }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -103,11 +104,15 @@ pub fn read_stream(mut stream: impl Read, text: &mut Vec<u8>) -> Result<(), Errn
 
 /// The line of the file at `path` from byte `at` on, which was just read. `None`: it can't be had any more.
 pub fn line(path: &Path, at: usize) -> Option<Vec<u8>> {
-    if !std::fs::metadata(path).ok()?.is_file() {
+    let open =
+        |path: &Path, flags: OFlag| File::options().read(true).custom_flags(flags.bits()).open(path).ok();
+    // Held before it is opened: it may have become a device since.
+    let place = open(path, OFlag::O_PATH)?;
+    if !place.metadata().ok()?.is_file() {
         return None;
     }
-    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let held = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let file = open(Path::new(&held), OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
     let mut line = Vec::new();
     let mut chunk = vec![0; 4096];
     loop {

@@ -1,7 +1,13 @@
 //! The textfile directory: the only state promdrop has, and the one door to it.
 //!
 //! Everything works through one open descriptor of the directory, so that a directory put in its place later changes
-//! nothing, and no link in it is ever followed. What is published has passed [`prove`](crate::exposition::prove).
+//! nothing. Links in it are followed to see what node_exporter would read, and for nothing else: nothing is written
+//! through one, and what one leads to is never promdrop's. What is published has passed
+//! [`prove`](crate::exposition::prove).
+//!
+//! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `survey` and `seen` know all files and
+//! whose each is; `meeting` decides what gives way to a new text, `rewrite` and `publish` do it; `audit` and `aged` look
+//! after what is published already; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
 
 mod aged;
 mod audit;

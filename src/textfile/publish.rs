@@ -20,7 +20,7 @@ use super::seen::{Claims, Owner, Seen};
 use super::survey::Survey;
 use crate::exposition::{self, Facts, Family};
 
-/// How often a text is made anew because the HELP that it took from another file has changed meanwhile.
+/// How often a text is made anew because other files that hold its families have changed meanwhile.
 const TRIES: usize = 3;
 
 impl Directory {

@@ -69,6 +69,7 @@ impl State {
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(k, v)| (k.as_str(), *v))
     }
+
     /// Whether there is nothing to carry over.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -357,6 +357,20 @@ fn an_intruder_that_comes_during_a_run_is_met_by_it() {
 }
 
 #[test]
+fn what_a_failed_run_can_keep_no_longer_is_told() {
+    let host = Host::new();
+    let (mail, queue) = (gauge("mail", "M.", ""), gauge("queue", "Q.", ""));
+    prints(&host, "x", 0, &(mail.clone() + &queue));
+    run_well(&host, &["run", "x"]);
+    meanwhile(&host, &mail, "exit 3");
+    let said = "promdrop: x: exit: it exited with status 3\n\
+                promdrop: x: no longer kept: this series of `mail` is also in other.prom:3\n";
+    assert_eq!(host.outcome(&["run", "x"]), (1, String::new(), said.to_owned()));
+    assert_eq!(body(&host, "x.prom"), queue);
+    in_peace(&host);
+}
+
+#[test]
 fn health_that_is_contradicted_during_a_run_goes_with_the_file() {
     for (script, own) in
         [("true", ""), ("exit 3", "  the run itself had failed: exit: it exited with status 3\n")]
