@@ -9,7 +9,9 @@ use super::header::Header;
 use super::seen::{Claims, Read, Seen, Standing, files};
 use super::survey::Survey;
 use crate::diagnostic::Problem;
-use crate::exposition::{self, Clash, Descriptor, Facts, Family, Kind, Position, Rule, clashes_between};
+use crate::exposition::{
+    self, Clash, Descriptor, Facts, Family, FamilyFacts, Kind, Position, Rule, clashes_between,
+};
 
 /// So many contradictions are told of.
 const SHOWN: usize = 20;
@@ -23,6 +25,18 @@ pub(super) struct Step {
     pub withdraw: BTreeMap<String, Vec<String>>,
     /// Of those, the families to put back, with the new file's HELP.
     pub restore: BTreeMap<String, BTreeMap<String, Option<Vec<u8>>>>,
+}
+
+impl Step {
+    /// The family that `clash` tells of goes from `file`, and comes `back` with this HELP, if with any or none.
+    fn give_way(&mut self, file: &str, clash: &Clash, back: Option<Option<&[u8]>>) {
+        let family = &clash.other_family;
+        self.withdraw.entry(file.to_owned()).or_default().push(family.clone());
+        if let Some(help) = back {
+            let restore = self.restore.entry(file.to_owned()).or_default();
+            restore.insert(family.clone(), help.map(<[u8]>::to_vec));
+        }
+    }
 }
 
 /// A text beside what the directory holds.
@@ -71,23 +85,26 @@ impl<'a> Meeting<'a> {
     pub fn step(&self) -> Result<Step, Error> {
         let mut step = Step::default();
         let mut conflicts = Vec::new();
+        let beyond_help = self.beyond_help();
+        let families = self.new.families.iter();
+        let helps: HashMap<&str, Option<&[u8]>> =
+            families.map(|family| (&*family.name, family.help.as_deref())).collect();
         for clash in &self.clashes {
             let Some(other @ Read { name: file, .. }) = self.other(clash) else { continue };
+            let is_only_help = clash.rule == Rule::HelpConflict
+                && !beyond_help.get(&clash.other).is_some_and(|families| families.contains(&clash.family));
+            let help = helps.get(&*clash.family).copied().flatten();
+            let back = is_only_help.then_some(help);
             match self.claims.standing(self.header, file, other.owner) {
                 Standing::Absent => {
                     if !step.remove.iter().any(|removed| removed == file) {
                         step.remove.push(file.to_owned());
                     }
                 }
-                Standing::Older => self.give_way(&mut step, file, clash),
+                Standing::Older => step.give_way(file, clash, back),
                 // Some HELP goes before none, whoever is newer, but where they share series too.
-                Standing::Newer | Standing::Equal
-                    if clash.rule == Rule::HelpConflict && self.has_help(clash) =>
-                {
-                    match self.beyond_help(other, clash) {
-                        None => self.give_way(&mut step, file, clash),
-                        Some(_) => conflicts.push(clash),
-                    }
+                Standing::Newer | Standing::Equal if is_only_help && help.is_some() => {
+                    step.give_way(file, clash, back);
                 }
                 Standing::Newer | Standing::Equal | Standing::Other => conflicts.push(clash),
             }
@@ -95,31 +112,38 @@ impl<'a> Meeting<'a> {
         if !conflicts.is_empty() {
             return Err(self.refusal(&conflicts));
         }
+        // What goes for another reason too does not come back.
+        for clash in self.clashes.iter().filter(|clash| clash.rule != Rule::HelpConflict) {
+            let back = self.other(clash).and_then(|other| step.restore.get_mut(other.name));
+            back.map(|families| families.remove(&clash.other_family));
+        }
         Ok(step)
     }
 
-    fn has_help(&self, clash: &Clash) -> bool {
-        self.new.families.iter().any(|family| *family.name == *clash.family && family.help.is_some())
-    }
-
-    /// What would still be wrong between the text and `other` if the family of `clash` had one HELP in both.
-    fn beyond_help(&self, other: Read<'_>, clash: &Clash) -> Option<Clash> {
-        let theirs = other.facts.families.iter().find(|family| *family.name == *clash.other_family)?;
-        let mut ours = self.new.families.iter().find(|family| *family.name == *clash.family)?.clone();
-        ours.help.clone_from(&theirs.help);
-        let same = Facts { families: vec![ours], ..Facts::default() };
-        contradictions(self.directory, (self.text, &same), &[other]).pop()
-    }
-
-    /// The family goes from `file`; where only its HELP stands in the way, it comes back with that of the text.
-    fn give_way(&self, step: &mut Step, file: &str, clash: &Clash) {
-        let family = &clash.other_family;
-        step.withdraw.entry(file.to_owned()).or_default().push(family.clone());
-        if clash.rule == Rule::HelpConflict {
-            let ours = self.new.families.iter().find(|ours| *ours.name == **family);
-            let help = ours.and_then(|ours| ours.help.as_deref()).map(<[u8]>::to_vec);
-            step.restore.entry(file.to_owned()).or_default().insert(family.clone(), help);
+    /// The families of the text that some other file, by its index in the clashes, would contradict still if it had the
+    /// same HELP for them.
+    fn beyond_help(&self) -> HashMap<usize, BTreeSet<String>> {
+        let mut by_other: HashMap<usize, BTreeSet<&str>> = HashMap::new();
+        for clash in self.clashes.iter().filter(|clash| clash.rule == Rule::HelpConflict) {
+            by_other.entry(clash.other).or_default().insert(&clash.family);
         }
+        let still = |(index, names): (usize, BTreeSet<&str>)| {
+            let other = index.checked_sub(1).and_then(|index| self.others.get(index)).copied()?;
+            let named = other.facts.families.iter().filter(|family| names.contains(&*family.name));
+            let helps: HashMap<&str, &Option<Box<[u8]>>> =
+                named.map(|family| (&*family.name, &family.help)).collect();
+            let alike = |family: &FamilyFacts| {
+                let help = (*helps.get(&*family.name)?).clone();
+                let mut alike = family.clone();
+                alike.help = help;
+                Some(alike)
+            };
+            let families = self.new.families.iter().filter_map(alike).collect();
+            let alike = Facts { families, ..Facts::default() };
+            let found = contradictions(self.directory, (self.text, &alike), &[other]);
+            Some((index, found.into_iter().map(|clash| clash.family).collect()))
+        };
+        by_other.into_iter().filter_map(still).collect()
     }
 
     /// Every contradiction that stands in the way, with the file and the line.

@@ -80,7 +80,7 @@ impl Directory {
                 survey.note(&header.file, &stat, Seen { owner: Owner::of(header), facts });
             }
             for change in back {
-                // It is published: what could not come back does so with its own next run.
+                // It is published: what can't come back does so when its file is next published.
                 let _ = self.put_back(&mut survey, change);
             }
             drop(survey);

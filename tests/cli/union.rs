@@ -524,6 +524,18 @@ fn a_help_that_is_changed_in_both_definitions_is_new_in_both() {
 }
 
 #[test]
+fn what_only_has_another_help_comes_back_without_what_is_there_twice() {
+    let host = Host::new();
+    prints(&host, "b", 0, &(gauge("mail", "Old.", "") + &gauge("queue", "Old.", B)));
+    run_well(&host, &["run", "b"]);
+    prints(&host, "a", 9, &(gauge("mail", "New.", "") + &gauge("queue", "New.", A)));
+    run_well(&host, &["run", "a"]);
+    assert_eq!(body(&host, "b.prom"), gauge("queue", "New.", B));
+    assert_eq!(body(&host, "a.prom"), gauge("mail", "New.", "") + &gauge("queue", "New.", A));
+    in_peace(&host);
+}
+
+#[test]
 fn definitions_that_are_as_new_as_each_other_take_a_new_help_too() {
     let host = Host::new();
     prints(&host, "a", 0, &gauge("mail", "Old.", A));
