@@ -387,9 +387,13 @@ impl<'t> Reader<'t> {
     }
 
     fn gauge_histogram(&mut self, at: usize) {
+        self.find(Self::gauge_histogram_at(at));
+    }
+
+    fn gauge_histogram_at(at: usize) -> Finding {
         let message = "node_exporter dies of the kind `gauge_histogram`";
         let cure = "the kinds are counter, gauge, histogram, summary and untyped";
-        self.find(Finding::new(Rule::GaugeHistogram, at, message, cure));
+        Finding::new(Rule::GaugeHistogram, at, message, cure)
     }
 
     fn sample(&mut self, start: usize, name: Token<'t>, labels: &[Label<'t>], value_at: usize, value: f64) {
@@ -780,15 +784,21 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Up to 1.9.0 these are families of their own; later versions die of them.
+    /// Up to 1.9.0 these are families of their own. Later versions take them for parts where they stand below the TYPE:
+    /// they die of samples, and reject a second TYPE or HELP.
     fn gauge_histogram_parts(&mut self, family: &Entry<'t>, families: &[Entry<'t>]) {
-        let has_samples = |suffix: &&'static str| {
+        let Some(kind_at) = family.kind_at.filter(|_| self.grammar == Grammar::Lenient) else { return };
+        let part = |suffix: &&'static str| {
             let part = [&*family.name, suffix.as_bytes()].concat();
-            let part = self.by_name.get(part.as_slice()).and_then(|index| families.get(*index));
-            part.is_some_and(|part| part.sample_at.is_some())
+            self.by_name.get(part.as_slice()).and_then(|index| families.get(*index))
         };
-        if self.grammar == Grammar::Lenient && Kind::Histogram.suffixes().iter().any(has_samples) {
-            self.gauge_histogram(family.kind_at.unwrap_or(family.first));
+        let parts: Vec<&Entry<'_>> = Kind::Histogram.suffixes().iter().filter_map(part).collect();
+        let mut below = parts.iter().filter(|part| part.first > kind_at);
+        let helps = below.clone().filter(|part| part.help.is_some()).count();
+        if below.clone().any(|part| part.sample_at.is_some()) {
+            self.gauge_histogram(kind_at);
+        } else if below.any(|part| part.word.is_some()) || helps + usize::from(family.help.is_some()) > 1 {
+            self.find(Finding { harm: Some(Harm::Reject), ..Self::gauge_histogram_at(kind_at) });
         }
     }
 

@@ -121,6 +121,7 @@ pub(super) enum Flaw {
     HelpEscape,
     HelpQuote,
     UnknownKind,
+    LaterKind,
     BlankAfterKind,
     // Found across lines.
     SecondHelp,
@@ -210,6 +211,7 @@ impl Flaw {
                 "write the quote as it is, without a backslash",
             ),
             Flaw::UnknownKind => (format!("`{quoted}` is no kind of metric"), kinds),
+            Flaw::LaterKind => (format!("`{quoted}` is a kind for later node_exporters only"), kinds),
             Flaw::BlankAfterKind => {
                 ("something after the kind".into(), "end the TYPE line right after the kind")
             }
@@ -247,6 +249,7 @@ impl Flaw {
             Flaw::HelpEscape => Rule::HelpEscape,
             Flaw::HelpQuote => Rule::HelpQuote,
             Flaw::UnknownKind | Flaw::BlankAfterKind => Rule::TypeWord,
+            Flaw::LaterKind => Rule::LaterKind,
             Flaw::SecondHelp => Rule::SecondHelp,
             Flaw::SecondType => Rule::SecondType,
             Flaw::LateType => Rule::LateType,
@@ -476,12 +479,12 @@ impl<'a> Cursor<'a, '_> {
 
     fn kind(&mut self) -> Result<Word, Fault> {
         let word = self.word();
-        // As Go's strings.ToUpper does: some letters beyond ASCII have an upper case within it.
-        // It reads over backslashes, too.
-        let upper = std::str::from_utf8(word.bytes).unwrap_or_default().to_uppercase().replace('\\', "");
-        let kind = match upper.as_str() {
-            "GAUGE_HISTOGRAM" => Some(Word::GaugeHistogram),
-            upper => Kind::from_word(&upper.to_ascii_lowercase()).map(Word::Kind),
+        // node_exporter reads over backslashes.
+        let text = std::str::from_utf8(word.bytes).unwrap_or_default().replace('\\', "");
+        let lower: String = text.chars().map(lower_case).collect();
+        let kind = match lower.as_str() {
+            "gauge_histogram" | LATER_KIND => Some(Word::GaugeHistogram),
+            lower => Kind::from_word(lower).map(Word::Kind),
         };
         let Some(kind) = kind else {
             self.at = word.at;
@@ -489,6 +492,9 @@ impl<'a> Cursor<'a, '_> {
         };
         if self.peek().is_some() {
             return self.fail(Flaw::BlankAfterKind);
+        }
+        if lower == LATER_KIND {
+            self.note.get_or_insert(Fault { at: word.at, flaw: Flaw::LaterKind });
         }
         if !matches!(kind, Word::Kind(kind) if kind.word().as_bytes() == word.bytes) {
             self.odd(word.at, "a kind not in lower case");
@@ -649,6 +655,19 @@ impl<'a> Cursor<'a, '_> {
     }
 }
 
+/// OpenMetrics's word for a gauge histogram, which node_exporter knows from 1.10.0 on.
+const LATER_KIND: &str = "gaugehistogram";
+
+/// `c` as node_exporter compares it in a TYPE word. Go's strings.ToUpper turns letter by letter into upper case, which
+/// for two letters beyond ASCII lies within it; Rust's to_uppercase would make ST of the one letter U+FB05, too.
+fn lower_case(c: char) -> char {
+    match c {
+        '\u{131}' => 'i',
+        '\u{17f}' => 's',
+        c => c.to_ascii_lowercase(),
+    }
+}
+
 /// How many bytes stand before a quote or a backslash. Most values are shorter than it takes to call for help.
 #[inline]
 fn until_quote(rest: &[u8]) -> usize {
@@ -724,6 +743,22 @@ mod tests {
         ] {
             assert_eq!(number(text.as_bytes()), Err(flaw), "{text}");
         }
+    }
+
+    #[test]
+    fn kinds_are_those_of_gos_toupper() {
+        let mut scanner = Scanner::default();
+        let mut kind = |word: &str| match scanner.scan(format!("# TYPE c_a {word}").leak().as_bytes()) {
+            Ok(Line::Type { kind: Some((word, _)), .. }) => Some(word),
+            _ => None,
+        };
+        for word in ["histogram", "hIstogRAM", "hi\u{17f}togram", "h\u{131}stogram", "\\histo\\gram\\"] {
+            assert_eq!(kind(word), Some(Word::Kind(Kind::Histogram)), "{word}");
+        }
+        for word in ["hi\u{fb05}ogram", "hi\u{fb06}ogram", "histogram\u{e9}", "stateset"] {
+            assert_eq!(kind(word), None, "{word}");
+        }
+        assert_eq!(kind("GaugeHistogram"), Some(Word::GaugeHistogram));
     }
 
     #[test]

@@ -530,6 +530,30 @@ fn gauge_histograms_are_deadly_only_with_samples() {
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a 1\n"), [(1, "gauge-histogram")]);
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a_bucket 1\n"), [(1, "gauge-histogram")]);
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_b 1\n"), []);
+    assert_eq!(broken("c_a_sum 1\n# TYPE c_a gauge_histogram\n"), []);
+}
+
+#[test]
+fn later_versions_know_another_word_for_gauge_histograms() {
+    let unserved = "# TYPE c_a GaugeHistogram\nc_b 1\n";
+    assert_eq!(broken(unserved), [(1, "later-kind")]);
+    let facts = inspect(unserved.as_bytes()).facts;
+    assert_eq!((facts.worst, facts.rejected_by.is_all()), (Some(Harm::Reject), false));
+    let deadly = "# TYPE c_a gaugehistogram\nc_a 1\n";
+    assert_eq!(broken(deadly), [(1, "later-kind"), (1, "gauge-histogram")]);
+    assert_eq!(inspect(deadly.as_bytes()).facts.worst, Some(Harm::Poison));
+    // Later versions take what is declared below for its parts: a second TYPE or HELP of one family.
+    for declared in [
+        "# TYPE c_a_sum gauge\n",
+        "# HELP c_a x\n# HELP c_a_sum x\n",
+        "# HELP c_a_sum x\n# HELP c_a_count x\n",
+    ] {
+        let text = format!("# TYPE c_a gauge_histogram\n{declared}c_b 1\n");
+        assert_eq!(broken(&text), [(1, "gauge-histogram")], "{text}");
+        assert_eq!(inspect(text.as_bytes()).facts.worst, Some(Harm::Reject), "{text}");
+        assert_eq!(broken(&format!("{declared}# TYPE c_a gauge_histogram\nc_b 1\n")), [], "{text}");
+    }
+    assert_eq!(broken("# TYPE c_a gauge_histogram\n# HELP c_a_sum x\nc_b 1\n"), []);
 }
 
 #[test]

@@ -434,8 +434,16 @@ fn wrong_family(random: &mut Random, files: &mut Vec<Vec<Family>>) {
         (8, _) => family.help = Some(random.pick(&BAD_HELPS).to_vec()),
         (9, _) => family.help = Some(random.pick(&ODD_HELPS).as_bytes().to_vec()),
         (10, _) => {
-            let kinds =
-                ["gauge", "counter", "untyped", "histogram", "summary", "unknown", "info", "gauge_histogram"];
+            let kinds = [
+                "gauge",
+                "counter",
+                "untyped",
+                "histogram",
+                "summary",
+                "unknown",
+                "gaugehistogram",
+                "gauge_histogram",
+            ];
             family.kind = match random.below(4) {
                 0 => None,
                 // It dies of this one where there are samples.
