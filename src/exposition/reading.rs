@@ -187,6 +187,10 @@ struct Reader<'t> {
     rejected_by: Versions,
     /// The worst that was found, apart from rejections.
     worst: Option<Harm>,
+    /// What was rejected above the line that is looked at.
+    rejected_above: Versions,
+    /// Some version dies while it reads, whatever else it would reject the text for.
+    dies_reading: bool,
     /// A line that could not be read.
     unread: bool,
     saw_carriage_return: bool,
@@ -210,6 +214,8 @@ impl<'t> Reader<'t> {
             advice: Findings::default(),
             rejected_by: Versions::NONE,
             worst: None,
+            rejected_above: Versions::NONE,
+            dies_reading: false,
             unread: false,
             saw_carriage_return: false,
             saw_family: false,
@@ -240,7 +246,7 @@ impl<'t> Reader<'t> {
 
     /// The class of the file as a whole: what is rejected by all versions does nothing else.
     fn worst(&self) -> Option<Harm> {
-        if self.rejected_by.is_all() { Some(Harm::Reject) } else { self.worst }
+        if self.rejected_by.is_all() && !self.dies_reading { Some(Harm::Reject) } else { self.worst }
     }
 
     /// Takes what was found: a harm, or in what promdrop publishes, all that it would not have written.
@@ -278,6 +284,7 @@ impl<'t> Reader<'t> {
     fn after_last_line_feed(&mut self, at: usize, rest: &[u8]) {
         if rest.iter().any(|byte| !is_blank(*byte)) {
             self.unread = true;
+            self.rejected_above = self.rejected_by;
             // 1.9.0 doesn't live to see the missing end.
             let mut scanner = Scanner::default();
             if matches!(scanner.scan(rest), Ok(Line::Quoted)) && scanner.quoted.name.is_none() {
@@ -291,12 +298,13 @@ impl<'t> Reader<'t> {
     }
 
     fn line(&mut self, scanner: &mut Scanner<'t>, start: usize, bytes: &'t [u8]) {
+        self.rejected_above = self.rejected_by;
         let mut line = scanner.scan(bytes);
         if let Some(text) = bytes.strip_suffix(b"\r") {
             // node_exporter keeps a CR in comments, and as a part of HELP.
             match line {
                 Ok(Line::Comment) if self.grammar != Grammar::Canonical => {}
-                Ok(Line::Help { .. }) if self.grammar == Grammar::Lenient => {}
+                Ok(Line::Help { .. } | Line::QuotedHelp { .. }) if self.grammar == Grammar::Lenient => {}
                 _ => {
                     line = scanner.scan(text);
                     // In a text full of them, one finding does.
@@ -321,8 +329,16 @@ impl<'t> Reader<'t> {
         }
         match line {
             Ok(Line::Blank | Line::Comment) => {}
-            Ok(Line::Help { name, text }) => self.help(start, name, text),
-            Ok(Line::Type { name, kind }) => self.kind(start, name, kind),
+            Ok(Line::Help { name, text }) => self.help(start, name.at, name.bytes, text),
+            Ok(Line::Type { name, kind }) => self.kind(start, name.at, name.bytes, kind),
+            Ok(Line::QuotedHelp { name_at, text }) => {
+                let name = scanner.quoted.name.as_deref().unwrap_or_default();
+                self.help(start, name_at, name, text);
+            }
+            Ok(Line::QuotedType { name_at, kind }) => {
+                let name = scanner.quoted.name.as_deref().unwrap_or_default();
+                self.kind(start, name_at, name, kind);
+            }
             Ok(Line::Sample { name, value_at, value }) => {
                 self.sample(start, name, &scanner.labels, start + value_at, value);
             }
@@ -337,17 +353,17 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn help(&mut self, start: usize, name: Token<'t>, text: Token<'t>) {
-        let at = start + name.at;
-        let is_first = !self.by_name.contains_key(name.bytes);
-        let index = match self.whole_of(name.bytes) {
+    fn help(&mut self, start: usize, name_at: usize, name: &[u8], text: Token<'t>) {
+        let at = start + name_at;
+        let is_first = !self.by_name.contains_key(name);
+        let index = match self.whole_of(name) {
             Some((index, _)) => {
                 let message = "the name is part of the histogram or summary declared above";
                 let cure = "write the HELP of the whole, under its name";
                 self.find(Finding::new(Rule::PartHelp, at, message, cure));
                 index
             }
-            None => self.family(at, name.bytes),
+            None => self.family(at, name),
         };
         let text = Token { at: start + text.at, ..text };
         let Some(family) = self.families.get_mut(index) else { return };
@@ -363,13 +379,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn kind(&mut self, start: usize, name: Token<'t>, word: Option<(Word, usize)>) {
-        let at = start + name.at;
-        let index = match self.whole_of(name.bytes) {
+    fn kind(&mut self, start: usize, name_at: usize, name: &[u8], word: Option<(Word, usize)>) {
+        let at = start + name_at;
+        let index = match self.whole_of(name) {
             // The whole has its TYPE already.
             Some(_) if word.is_some() => return self.fault(at, Flaw::SecondType),
             Some((index, _)) => index,
-            None => self.family(at, name.bytes),
+            None => self.family(at, name),
         };
         let Some(family) = self.families.get_mut(index) else { return };
         let Some((word, word_at)) = word else { return };
@@ -487,7 +503,7 @@ impl<'t> Reader<'t> {
         for label in labels.iter().filter(|label| bounds == 0 || Some(label.name.bytes) != own) {
             let name = label.name.bytes;
             if name.starts_with(b"__") {
-                self.reserved_label(start + label.name.at, label);
+                self.reserved_label(start + label.name.at, name);
             } else if matches!(name, b"le" | b"quantile") {
                 self.misplaced_label(start + label.name.at, name);
             }
@@ -534,14 +550,14 @@ impl<'t> Reader<'t> {
         bound
     }
 
-    fn reserved_label(&mut self, at: usize, label: &Label<'t>) {
-        if label.name.bytes == b"__name__" {
+    fn reserved_label(&mut self, at: usize, name: &[u8]) {
+        if name == b"__name__" {
             let message = "the label name `__name__`, which is the metric's own name";
             return self.find(Finding::new(Rule::NameLabel, at, message, "choose another label name"));
         }
         let message = format!(
             "the label name `{}` begins with `__`: node_exporter dies of it",
-            short(label.name.str())
+            short(&String::from_utf8_lossy(name))
         );
         self.find(Finding::new(Rule::ReservedLabel, at, message, "choose another label name"));
     }
@@ -560,8 +576,10 @@ impl<'t> Reader<'t> {
         let Some(name) = &quoted.name else {
             return self.nameless(at, quoted.ends_in_value, cure);
         };
-        let legal = is_name(name, true)
-            && quoted.labels.iter().all(|label| is_name(label, false) && !label.starts_with(b"__"));
+        let legal = is_name(name, true) && quoted.labels.iter().all(|label| is_name(label, false));
+        if let Some(label) = quoted.labels.iter().find(|label| label.starts_with(b"__")) {
+            self.reserved_label(at, label);
+        }
         let index = match self.whole_of(name) {
             Some((index, _)) => index,
             None => self.family(at, name),
@@ -586,6 +604,8 @@ impl<'t> Reader<'t> {
             return self.find(Finding::new(Rule::MetricName, at, message, cure));
         }
         let Some(last_sample) = self.last_sample else {
+            // It does so within its parser, before it comes to what it would reject below.
+            self.dies_reading |= !self.rejected_above.contains(Versions::V1_9);
             let message = "labels without a metric name: node_exporter 1.9.0 dies of it";
             return self.find(Finding::new(Rule::NamelessBraces, at, message, cure));
         };
@@ -605,7 +625,8 @@ impl<'t> Reader<'t> {
         if self.by_name.contains_key(name) {
             return None;
         }
-        let at = memchr::memrchr(b'_', name)?;
+        // A family without a name, which quotes can declare, has no parts.
+        let at = memchr::memrchr(b'_', name).filter(|at| *at > 0)?;
         let (base, suffix) = name.split_at_checked(at)?;
         let part = match suffix {
             b"_bucket" => PartKind::Bucket,

@@ -51,6 +51,11 @@ impl Versions {
         Versions(self.0 | other.0)
     }
 
+    /// Whether all of `other` are among them.
+    pub fn contains(self, other: Versions) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// What they are called.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
         [(Versions::V1_5, "1.5.0"), (Versions::V1_9, "1.9.0"), (Versions::LATER, "later")]
@@ -109,7 +114,7 @@ rules! {
     /// A sample, HELP or TYPE bears a name `[a-zA-Z_:][a-zA-Z0-9_:]*`.
     MetricName "metric-name" REJECT, ALL, "every version rejects the file";
     /// No name stands in quotes.
-    QuotedName "quoted-name" REJECT, V1_5, "1.5.0 rejects the file; 1.9.0 and later take it";
+    QuotedName "quoted-name" REJECT, V1_5, "1.5.0 rejects the file; 1.9.0 and later take a name that needs no quotes";
     /// What stands in quotes is at least a name without them.
     IllegalName "illegal-name" POISON, NOT_1_9,
         "1.9.0 dies at every scrape until the file is gone; 1.5.0 and later versions reject the file";

@@ -82,6 +82,10 @@ pub(super) enum Line<'a> {
     Sample { name: Token<'a>, value_at: usize, value: f64 },
     /// A sample with a name in quotes or without one, which 1.5.0 rejects; what 1.9.0 makes of it is in the scanner.
     Quoted,
+    /// HELP of a name in quotes, likewise, which is in the scanner.
+    QuotedHelp { name_at: usize, text: Token<'a> },
+    /// TYPE of a name in quotes, likewise.
+    QuotedType { name_at: usize, kind: Option<(Word, usize)> },
 }
 
 /// What is wrong at a place.
@@ -95,6 +99,7 @@ pub(super) enum Flaw {
     // The name of a sample.
     NoName,
     BadQuotes,
+    QuotedName,
     NameByte,
     // Its labels.
     NoLabelName,
@@ -157,6 +162,9 @@ impl Flaw {
                 "a sample that begins with a quote or a brace, and is not even one for newer versions".into(),
                 "write name{label=\"value\"} 1, the names without quotes",
             ),
+            Flaw::QuotedName => {
+                ("a name in quotes after HELP or TYPE".into(), "write the name without quotes")
+            }
             Flaw::NameByte => (
                 format!(
                     "`{quoted}` can't be part of a metric name, and without a blank before it is no value either"
@@ -232,6 +240,7 @@ impl Flaw {
             Flaw::ByteOrderMark => Rule::ByteOrderMark,
             Flaw::CarriageReturn => Rule::CarriageReturn,
             Flaw::NoName | Flaw::NameByte | Flaw::BadQuotes | Flaw::MetaName => Rule::MetricName,
+            Flaw::QuotedName => Rule::QuotedName,
             Flaw::NoLabelName
             | Flaw::NoEquals
             | Flaw::NoQuote
@@ -297,7 +306,7 @@ pub(super) struct Scanner<'a> {
     pub odd: Option<Fault>,
     /// What of the last line node_exporter takes, but all versions not alike, or not as it was meant.
     pub note: Option<Fault>,
-    /// What 1.9.0 makes of the last line, where it is [`Line::Quoted`].
+    /// What 1.9.0 makes of the last line, where it has a name in quotes, or none.
     pub quoted: Quoted,
     /// The name of the last sample: the next one is mostly called the same.
     last: &'a [u8],
@@ -326,7 +335,7 @@ impl<'a> Scanner<'a> {
                 cursor.odd(0, "an empty line");
                 Ok(Line::Blank)
             }
-            Some(b'#') => cursor.comment(),
+            Some(b'#') => cursor.comment(&mut self.quoted),
             Some(_) => {
                 let start = cursor.at;
                 match cursor.sample(&mut self.labels, self.last)? {
@@ -421,7 +430,8 @@ impl<'a> Cursor<'a, '_> {
         Some(Token { at, bytes: bytes.get(..last.len())? })
     }
 
-    fn comment(&mut self) -> Result<Line<'a>, Fault> {
+    /// A comment, HELP or TYPE; a name in quotes into `quoted`.
+    fn comment(&mut self, quoted: &mut Quoted) -> Result<Line<'a>, Fault> {
         let start = self.at;
         self.pass(b'#');
         // A plain comment may begin as it likes; only HELP and TYPE are held to one blank.
@@ -441,11 +451,22 @@ impl<'a> Cursor<'a, '_> {
         }
         self.blanks(b" ");
         let name = self.metric_name();
+        let is_quoted = self.peek() == Some(b'"');
+        if is_quoted {
+            self.at = name.at;
+            let (text, length) =
+                quoted::name(self.rest().bytes).ok_or(Fault { at: name.at, flaw: Flaw::MetaName })?;
+            *quoted = Quoted { name: Some(text), ..Quoted::default() };
+            self.at += length;
+        }
         if self.peek().is_none() {
             self.odd(start, "HELP or TYPE with nothing after the name");
+            if is_quoted {
+                self.note.get_or_insert(Fault { at: name.at, flaw: Flaw::QuotedName });
+            }
             return Ok(Line::Comment);
         }
-        if name.bytes.is_empty() || !self.peek().is_some_and(is_blank) {
+        if name.bytes.is_empty() && !is_quoted || !self.peek().is_some_and(is_blank) {
             self.at = name.at;
             return self.fail(Flaw::MetaName);
         }
@@ -454,12 +475,21 @@ impl<'a> Cursor<'a, '_> {
         if rest.bytes.is_empty() {
             self.odd(start, "HELP or TYPE with nothing after the name");
         }
+        if is_quoted {
+            self.note.get_or_insert(Fault { at: name.at, flaw: Flaw::QuotedName });
+        }
         if is_help {
             self.help_text()?;
-            return Ok(Line::Help { name, text: rest });
+            return Ok(match is_quoted {
+                true => Line::QuotedHelp { name_at: name.at, text: rest },
+                false => Line::Help { name, text: rest },
+            });
         }
         let kind = if rest.bytes.is_empty() { None } else { Some((self.kind()?, rest.at)) };
-        Ok(Line::Type { name, kind })
+        Ok(match is_quoted {
+            true => Line::QuotedType { name_at: name.at, kind },
+            false => Line::Type { name, kind },
+        })
     }
 
     fn help_text(&mut self) -> Result<(), Fault> {

@@ -776,7 +776,7 @@ fn wrong_text(random: &mut Random, text: &mut Vec<u8>) {
         }
         18 if !ends.is_empty() => drop(text.splice(starts[line]..ends[line], [])),
         _ => {
-            let lines: [&[u8]; 46] = [
+            let lines: [&[u8]; 49] = [
                 b"c_a{__name__=\"x\"} 1\n",
                 b"c_z{x=\"1\",__name__=\"c_z\"} 1\n",
                 b"c_a-1\n",
@@ -808,6 +808,9 @@ fn wrong_text(random: &mut Random, text: &mut Vec<u8>) {
                 b"# HELP c_a\n",
                 b"# HELP c_a \n",
                 b"# HELP c-a x\n",
+                b"# HELP \"c_a\" x\n",
+                b"# TYPE \"c_a\" counter\n",
+                b"# HELP \"c.a\" x\n",
                 b"# TYPE c_a\n",
                 b"# TYPE c_z gauge_histogram\n",
                 b"# TYPE c_z gauge\n",
