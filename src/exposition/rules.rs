@@ -140,7 +140,7 @@ rules! {
     /// Neither `le` nor `quantile` stands twice in one sample.
     RepeatedBound "repeated-bound" DISTORT, NONE, "every version takes the last one and says nothing";
     /// `le` belongs to the buckets of a histogram, `quantile` to the quantiles of a summary.
-    MisplacedLabel "misplaced-label" ADVICE, NONE, "every version serves it, as a label like any other";
+    MisplacedLabel "misplaced-label" ADVICE, NONE, "every version serves it as a label like any other; on a sum or count it leaves it out";
     /// `le` and `quantile` are numbers.
     Bound "bound" REJECT, ALL, "every version rejects the file";
     // Values.
@@ -179,14 +179,14 @@ rules! {
     // Families.
     /// The name is not one that node_exporter or Prometheus uses itself.
     ReservedName "reserved-name" POISON, NONE,
-        "series of node_exporter's own are lost or replaced, at some scrapes or at all, and the error flag may lie";
+        "this series, or one of node_exporter's or Prometheus's own, is lost or replaced, at some scrapes or at all, and the error flag may lie";
     /// The name is not that of a collector of node_exporter's that is off by default.
     OptionalName "optional-name" ADVICE, NONE,
         "every version serves it; once the collector is switched on, one of the two is lost";
     /// No family is called like a part (`x_count`, `x_sum`, `x_bucket`) of a histogram or summary `x`.
     SuffixClash "suffix-clash" DISTORT, NONE, "every version loses one of the two families, not always the same";
     /// No series stands twice: labels with empty values are no labels, `le` and `quantile` are numbers.
-    DuplicateSeries "duplicate-series" DISTORT, NONE, "every version serves one of them and logs an error at every scrape";
+    DuplicateSeries "duplicate-series" DISTORT, NONE, "every version serves one of them, and logs an error at every scrape but for parts of a histogram or summary";
     /// No sample of a histogram or summary is one that node_exporter passes over.
     IgnoredSample "ignored-sample" DISTORT, NONE, "every version leaves it out and says nothing";
     /// Buckets, `_sum` and `_count` of a histogram are all there, are counts, and agree.
