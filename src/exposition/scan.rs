@@ -450,6 +450,11 @@ impl<'a> Cursor<'a, '_> {
             return Ok(Line::Comment);
         }
         self.blanks(b" ");
+        self.declaration(start, is_help, quoted)
+    }
+
+    /// HELP or TYPE, from the name on, of the line that begins at `start`.
+    fn declaration(&mut self, start: usize, is_help: bool, quoted: &mut Quoted) -> Result<Line<'a>, Fault> {
         let name = self.metric_name();
         let is_quoted = self.peek() == Some(b'"');
         if is_quoted {
@@ -458,12 +463,10 @@ impl<'a> Cursor<'a, '_> {
                 quoted::name(self.rest().bytes).ok_or(Fault { at: name.at, flaw: Flaw::MetaName })?;
             *quoted = Quoted { name: Some(text), ..Quoted::default() };
             self.at += length;
+            self.note.get_or_insert(Fault { at: name.at, flaw: Flaw::QuotedName });
         }
         if self.peek().is_none() {
             self.odd(start, "HELP or TYPE with nothing after the name");
-            if is_quoted {
-                self.note.get_or_insert(Fault { at: name.at, flaw: Flaw::QuotedName });
-            }
             return Ok(Line::Comment);
         }
         if name.bytes.is_empty() && !is_quoted || !self.peek().is_some_and(is_blank) {
@@ -474,9 +477,6 @@ impl<'a> Cursor<'a, '_> {
         let rest = self.rest();
         if rest.bytes.is_empty() {
             self.odd(start, "HELP or TYPE with nothing after the name");
-        }
-        if is_quoted {
-            self.note.get_or_insert(Fault { at: name.at, flaw: Flaw::QuotedName });
         }
         if is_help {
             self.help_text()?;

@@ -59,12 +59,8 @@ impl<'t> Reader<'t> {
                 set.hash = set.hash.wrapping_add(hash);
             }
         }
-        if labels.len() > 1
-            && let Some(label) = repeated(labels, own)
-        {
-            let message = format!("a second label `{}`", short(label.name.str()));
-            let at = start + label.name.at;
-            self.find(Finding::new(Rule::DuplicateLabel, at, message, "keep one of the two"));
+        if labels.len() > 1 {
+            repeated(labels, own).into_iter().for_each(|label| self.second_label(start, label));
         }
         if own.is_some() {
             self.before.clear();
@@ -73,6 +69,12 @@ impl<'t> Reader<'t> {
             self.before_family = Some(family);
         }
         Some(set)
+    }
+
+    fn second_label(&mut self, start: usize, label: &Label<'t>) {
+        let message = format!("a second label `{}`", short(label.name.str()));
+        let at = start + label.name.at;
+        self.find(Finding::new(Rule::DuplicateLabel, at, message, "keep one of the two"));
     }
 
     /// The number of a label `le` or `quantile`.
