@@ -1,0 +1,222 @@
+//! `promdrop lint`: would any node_exporter reject or distort these files, or die of them?
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nix::errno::Errno;
+
+use self::report::{Other, Place, Report};
+use super::complain;
+use crate::diagnostic::{self, Problem};
+use crate::exposition::{Clash, Facts, Finding, Position, Versions, clashes, inspect};
+use crate::textfile::{Content, Directory, Entry, Survey, entry};
+
+/// More contradictions of one file with others are only counted.
+const MOST: usize = 100;
+
+/// Checks `paths`: files, directories, `-` for stdin; without any, the directory `textfile_dir`.
+///
+/// Prints every problem to stdout, and nothing where there is none; with `json`, one document in any case. Exit
+/// status: 0 no problems, 1 problems (advice counts if `strict`), 2 where a path can't be looked at.
+pub fn run(paths: &[PathBuf], textfile_dir: &Path, json: bool, strict: bool) -> ExitCode {
+    let mut lint = Lint { report: Report::new(json), text: Vec::new() };
+    match paths {
+        [] => lint.directory(textfile_dir),
+        paths => paths.iter().for_each(|path| lint.path(path)),
+    }
+    lint.report.finish(strict)
+}
+
+/// A place of a file that is read again.
+struct Spot {
+    place: Place,
+    before: Vec<u8>,
+    rest: Vec<u8>,
+}
+
+/// A text of a directory.
+struct Text<'a> {
+    /// Its index in the report.
+    file: usize,
+    path: PathBuf,
+    facts: &'a Facts,
+}
+
+struct Lint {
+    report: Report,
+    /// The text that is looked at: one buffer for all.
+    text: Vec<u8>,
+}
+
+impl Lint {
+    fn path(&mut self, path: &Path) {
+        if path == Path::new("-") {
+            let mut text = Vec::new();
+            let read = match entry::read_stream(std::io::stdin().lock(), &mut text) {
+                Ok(()) => Content::Text(()),
+                Err(errno) => Content::Unreadable(errno),
+            };
+            self.file(path, read, |lint| drop(lint.inspect(&text)));
+        } else if path.is_dir() {
+            self.directory(path);
+        } else {
+            let mut text = std::mem::take(&mut self.text);
+            let read = entry::read_file(path, &mut text, |_| ());
+            self.file(path, read, |lint| {
+                let facts = lint.inspect(&text);
+                if path.as_os_str().as_encoded_bytes().ends_with(b".prom") {
+                    lint.name(None, path, facts.rejected_by);
+                }
+            });
+            self.text = text;
+        }
+    }
+
+    /// A file for itself: how it was read, and what to do if it was.
+    fn file(&mut self, path: &Path, read: Content<()>, look: impl FnOnce(&mut Self)) {
+        match read {
+            Content::Unreadable(errno) if errno != Errno::ENOMEM => {
+                let message = format!("can't be read: {}", errno.desc());
+                let shown = path.to_string_lossy();
+                complain(diagnostic::show(&shown, "", &Problem::whole(&message, "")));
+                self.report.unreadable(path, message);
+            }
+            Content::Text(()) => {
+                self.report.begin(path);
+                look(self);
+            }
+            read => {
+                self.report.begin(path);
+                entry::content(path, &read).into_iter().for_each(|finding| self.report.whole(None, finding));
+            }
+        }
+    }
+
+    /// A directory, as node_exporter reads it.
+    fn directory(&mut self, path: &Path) {
+        let first = self.report.len();
+        let mut survey: Survey<(usize, Facts)> = Survey::new(entry::LARGEST);
+        let surveyed = Directory::open_to_look(path).and_then(|directory| {
+            survey.refresh(&directory, |name, text| {
+                let file = self.report.begin(&path.join(name));
+                (file, self.inspect(text))
+            })?;
+            Ok(directory)
+        });
+        let directory = match surveyed {
+            Ok(directory) => directory,
+            Err(error) => {
+                complain(&error);
+                let message = error.problems.first().map(|problem| problem.message.clone());
+                return self.report.unreadable(path, message.unwrap_or_default());
+            }
+        };
+        if let Some(finding) = entry::directory_mode(&directory) {
+            let file = self.report.begin(path);
+            self.report.whole(Some(file), finding);
+        }
+        let mut texts = Vec::new();
+        for (name, entry) in survey.entries() {
+            self.entry(path.join(name), &directory, entry, &mut texts);
+        }
+        let facts: Vec<&Facts> = texts.iter().map(|text| text.facts).collect();
+        let found = clashes(&facts, &mut |text, at| entry::line(&texts.get(text)?.path, at));
+        self.clashes(&texts, &found);
+        self.report.sort_from(first);
+    }
+
+    /// What is wrong with an entry as such. Adds it to `texts` if it is one.
+    fn entry<'a>(
+        &mut self,
+        path: PathBuf,
+        directory: &Directory,
+        entry: &'a Entry<(usize, Facts)>,
+        texts: &mut Vec<Text<'a>>,
+    ) {
+        let (file, rejected_by, finding) = match &entry.content {
+            Content::Text((file, facts)) => (*file, facts.rejected_by, entry::file_mode(entry, directory)),
+            other => {
+                let finding = entry::content(&path, other);
+                let rejected_by =
+                    finding.as_ref().map_or(Versions::NONE, |finding| finding.rule.rejected_by());
+                (self.report.begin(&path), rejected_by, finding)
+            }
+        };
+        finding.into_iter().for_each(|finding| self.report.whole(Some(file), finding));
+        self.name(Some(file), &path, rejected_by);
+        if let Content::Text((file, facts)) = &entry.content {
+            texts.push(Text { file: *file, path, facts });
+        }
+    }
+
+    /// The text of the file that was begun last.
+    fn inspect(&mut self, text: &[u8]) -> Facts {
+        let reading = inspect(text);
+        let mut position = Position::new(text);
+        for finding in reading.findings {
+            let (line, column) = position.of(finding.at);
+            self.report.problem(None, finding, Some((Place { line, column }, position.line())), None);
+        }
+        self.report.more(None, reading.more);
+        self.report.is_at_least(reading.facts.worst);
+        reading.facts
+    }
+
+    /// What comes of a name that is not UTF-8, where not all versions reject what bears it.
+    fn name(&mut self, file: Option<usize>, path: &Path, rejected_by: Versions) {
+        let finding = entry::file_name(path.as_os_str()).filter(|_| !rejected_by.is_all());
+        finding.into_iter().for_each(|finding| self.report.whole(file, finding));
+    }
+
+    /// What was found between files, each told at the later one, which is read again to show the line.
+    fn clashes(&mut self, texts: &[Text<'_>], found: &[Clash]) {
+        let mut told: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut kept = Vec::new();
+        for clash in found {
+            let count = told.entry(clash.file).or_default();
+            *count += 1;
+            if *count <= MOST {
+                kept.push(clash);
+            }
+        }
+        let mut spots: BTreeMap<(usize, usize), Option<Spot>> = BTreeMap::new();
+        for clash in &kept {
+            spots.insert((clash.file, clash.at), None);
+            spots.insert((clash.other, clash.other_at), None);
+        }
+        let mut files: Vec<usize> = spots.keys().map(|(file, _)| *file).collect();
+        files.dedup();
+        for file in files {
+            let Some(text) = texts.get(file) else { continue };
+            entry::read_file(&text.path, &mut self.text, |text| {
+                let mut position = Position::new(text);
+                for ((_, at), spot) in spots.range_mut((file, 0)..=(file, usize::MAX)) {
+                    let (line, column) = position.of(*at);
+                    let (before, rest) = position.line();
+                    let (before, rest) = (before.to_vec(), rest.to_vec());
+                    *spot = Some(Spot { place: Place { line, column }, before, rest });
+                }
+            });
+        }
+        let spot = |file, at| spots.get(&(file, at)).and_then(Option::as_ref);
+        for clash in kept {
+            let (Some(text), Some(twin)) = (texts.get(clash.file), texts.get(clash.other)) else { continue };
+            let name = twin.path.file_name().unwrap_or_default().to_string_lossy();
+            let other = spot(clash.other, clash.other_at).map(|spot| spot.place);
+            let message = match other {
+                Some(Place { line, .. }) => format!("{} {name}:{line}", clash.message),
+                None => format!("{} {name}", clash.message),
+            };
+            let other = other.map(|place| Other { path: twin.path.to_string_lossy().into_owned(), place });
+            let at = spot(clash.file, clash.at).map(|spot| (spot.place, (&*spot.before, &*spot.rest)));
+            let finding = Finding::new(clash.rule, clash.at, message, clash.cure);
+            self.report.problem(Some(text.file), finding, at, other);
+        }
+        for (file, count) in told {
+            self.report.more(texts.get(file).map(|text| text.file), count.saturating_sub(MOST));
+        }
+    }
+}
