@@ -73,8 +73,18 @@ pub(super) fn read(line: &[u8]) -> Option<(Quoted, usize)> {
     (!is_twice).then_some((quoted, cursor.at + 1))
 }
 
+/// Reads the metric name at the start of `text`, as it may stand after HELP or TYPE; also how many bytes that is.
+/// `None`: it is rejected.
+pub(super) fn name(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let mut cursor = Cursor { line: text, at: 0 };
+    let name = cursor.name(|byte| byte == b':', b' ')?;
+    Some((name, cursor.at))
+}
+
+/// Whether a name stands twice that may not: whether `le` and `quantile` may depends on the family.
 fn has_twice(names: &[Vec<u8>]) -> bool {
-    let mut sorted: Vec<&Vec<u8>> = names.iter().collect();
+    let mut sorted: Vec<&Vec<u8>> =
+        names.iter().filter(|name| !matches!(name.as_slice(), b"le" | b"quantile")).collect();
     sorted.sort_unstable();
     sorted.windows(2).any(|pair| matches!(pair, [one, two] if one == two))
 }
@@ -187,6 +197,7 @@ mod tests {
             ("{\"c_a 1", None),
             ("{\"__name__\"=\"c_a\"} 1", None),
             ("{\"c_a\",x=\"1\",x=\"2\"} 1", None),
+            ("{\"c_a\",le=\"1\",le=\"2\"} 1", some("c_a", &["le", "le"])),
             ("{\"c_a\",x=\"\\t\"} 1", None),
             ("{", None),
         ] {

@@ -82,6 +82,10 @@ pub(super) enum Line<'a> {
     Sample { name: Token<'a>, value_at: usize, value: f64 },
     /// A sample with a name in quotes or without one, which 1.5.0 rejects; what 1.9.0 makes of it is in the scanner.
     Quoted,
+    /// HELP of a name in quotes, likewise, which is in the scanner.
+    QuotedHelp { name_at: usize, text: Token<'a> },
+    /// TYPE of a name in quotes, likewise.
+    QuotedType { name_at: usize, kind: Option<(Word, usize)> },
 }
 
 /// What is wrong at a place.
@@ -95,6 +99,7 @@ pub(super) enum Flaw {
     // The name of a sample.
     NoName,
     BadQuotes,
+    QuotedName,
     NameByte,
     // Its labels.
     NoLabelName,
@@ -121,6 +126,7 @@ pub(super) enum Flaw {
     HelpEscape,
     HelpQuote,
     UnknownKind,
+    LaterKind,
     BlankAfterKind,
     // Found across lines.
     SecondHelp,
@@ -156,6 +162,9 @@ impl Flaw {
                 "a sample that begins with a quote or a brace, and is not even one for newer versions".into(),
                 "write name{label=\"value\"} 1, the names without quotes",
             ),
+            Flaw::QuotedName => {
+                ("a name in quotes after HELP or TYPE".into(), "write the name without quotes")
+            }
             Flaw::NameByte => (
                 format!(
                     "`{quoted}` can't be part of a metric name, and without a blank before it is no value either"
@@ -210,6 +219,7 @@ impl Flaw {
                 "write the quote as it is, without a backslash",
             ),
             Flaw::UnknownKind => (format!("`{quoted}` is no kind of metric"), kinds),
+            Flaw::LaterKind => (format!("`{quoted}` is a kind for later node_exporters only"), kinds),
             Flaw::BlankAfterKind => {
                 ("something after the kind".into(), "end the TYPE line right after the kind")
             }
@@ -230,6 +240,7 @@ impl Flaw {
             Flaw::ByteOrderMark => Rule::ByteOrderMark,
             Flaw::CarriageReturn => Rule::CarriageReturn,
             Flaw::NoName | Flaw::NameByte | Flaw::BadQuotes | Flaw::MetaName => Rule::MetricName,
+            Flaw::QuotedName => Rule::QuotedName,
             Flaw::NoLabelName
             | Flaw::NoEquals
             | Flaw::NoQuote
@@ -247,6 +258,7 @@ impl Flaw {
             Flaw::HelpEscape => Rule::HelpEscape,
             Flaw::HelpQuote => Rule::HelpQuote,
             Flaw::UnknownKind | Flaw::BlankAfterKind => Rule::TypeWord,
+            Flaw::LaterKind => Rule::LaterKind,
             Flaw::SecondHelp => Rule::SecondHelp,
             Flaw::SecondType => Rule::SecondType,
             Flaw::LateType => Rule::LateType,
@@ -294,7 +306,7 @@ pub(super) struct Scanner<'a> {
     pub odd: Option<Fault>,
     /// What of the last line node_exporter takes, but all versions not alike, or not as it was meant.
     pub note: Option<Fault>,
-    /// What 1.9.0 makes of the last line, where it is [`Line::Quoted`].
+    /// What 1.9.0 makes of the last line, where it has a name in quotes, or none.
     pub quoted: Quoted,
     /// The name of the last sample: the next one is mostly called the same.
     last: &'a [u8],
@@ -323,7 +335,7 @@ impl<'a> Scanner<'a> {
                 cursor.odd(0, "an empty line");
                 Ok(Line::Blank)
             }
-            Some(b'#') => cursor.comment(),
+            Some(b'#') => cursor.comment(&mut self.quoted),
             Some(_) => {
                 let start = cursor.at;
                 match cursor.sample(&mut self.labels, self.last)? {
@@ -418,7 +430,8 @@ impl<'a> Cursor<'a, '_> {
         Some(Token { at, bytes: bytes.get(..last.len())? })
     }
 
-    fn comment(&mut self) -> Result<Line<'a>, Fault> {
+    /// A comment, HELP or TYPE; a name in quotes into `quoted`.
+    fn comment(&mut self, quoted: &mut Quoted) -> Result<Line<'a>, Fault> {
         let start = self.at;
         self.pass(b'#');
         // A plain comment may begin as it likes; only HELP and TYPE are held to one blank.
@@ -437,12 +450,26 @@ impl<'a> Cursor<'a, '_> {
             return Ok(Line::Comment);
         }
         self.blanks(b" ");
+        self.declaration(start, is_help, quoted)
+    }
+
+    /// HELP or TYPE, from the name on, of the line that begins at `start`.
+    fn declaration(&mut self, start: usize, is_help: bool, quoted: &mut Quoted) -> Result<Line<'a>, Fault> {
         let name = self.metric_name();
+        let is_quoted = self.peek() == Some(b'"');
+        if is_quoted {
+            self.at = name.at;
+            let (text, length) =
+                quoted::name(self.rest().bytes).ok_or(Fault { at: name.at, flaw: Flaw::MetaName })?;
+            *quoted = Quoted { name: Some(text), ..Quoted::default() };
+            self.at += length;
+            self.note.get_or_insert(Fault { at: name.at, flaw: Flaw::QuotedName });
+        }
         if self.peek().is_none() {
             self.odd(start, "HELP or TYPE with nothing after the name");
             return Ok(Line::Comment);
         }
-        if name.bytes.is_empty() || !self.peek().is_some_and(is_blank) {
+        if name.bytes.is_empty() && !is_quoted || !self.peek().is_some_and(is_blank) {
             self.at = name.at;
             return self.fail(Flaw::MetaName);
         }
@@ -453,10 +480,16 @@ impl<'a> Cursor<'a, '_> {
         }
         if is_help {
             self.help_text()?;
-            return Ok(Line::Help { name, text: rest });
+            return Ok(match is_quoted {
+                true => Line::QuotedHelp { name_at: name.at, text: rest },
+                false => Line::Help { name, text: rest },
+            });
         }
         let kind = if rest.bytes.is_empty() { None } else { Some((self.kind()?, rest.at)) };
-        Ok(Line::Type { name, kind })
+        Ok(match is_quoted {
+            true => Line::QuotedType { name_at: name.at, kind },
+            false => Line::Type { name, kind },
+        })
     }
 
     fn help_text(&mut self) -> Result<(), Fault> {
@@ -476,12 +509,12 @@ impl<'a> Cursor<'a, '_> {
 
     fn kind(&mut self) -> Result<Word, Fault> {
         let word = self.word();
-        // As Go's strings.ToUpper does: some letters beyond ASCII have an upper case within it.
-        // It reads over backslashes, too.
-        let upper = std::str::from_utf8(word.bytes).unwrap_or_default().to_uppercase().replace('\\', "");
-        let kind = match upper.as_str() {
-            "GAUGE_HISTOGRAM" => Some(Word::GaugeHistogram),
-            upper => Kind::from_word(&upper.to_ascii_lowercase()).map(Word::Kind),
+        // node_exporter reads over backslashes.
+        let text = std::str::from_utf8(word.bytes).unwrap_or_default().replace('\\', "");
+        let lower: String = text.chars().map(lower_case).collect();
+        let kind = match lower.as_str() {
+            "gauge_histogram" | LATER_KIND => Some(Word::GaugeHistogram),
+            lower => Kind::from_word(lower).map(Word::Kind),
         };
         let Some(kind) = kind else {
             self.at = word.at;
@@ -489,6 +522,9 @@ impl<'a> Cursor<'a, '_> {
         };
         if self.peek().is_some() {
             return self.fail(Flaw::BlankAfterKind);
+        }
+        if lower == LATER_KIND {
+            self.note.get_or_insert(Fault { at: word.at, flaw: Flaw::LaterKind });
         }
         if !matches!(kind, Word::Kind(kind) if kind.word().as_bytes() == word.bytes) {
             self.odd(word.at, "a kind not in lower case");
@@ -649,6 +685,19 @@ impl<'a> Cursor<'a, '_> {
     }
 }
 
+/// OpenMetrics's word for a gauge histogram, which node_exporter knows from 1.10.0 on.
+const LATER_KIND: &str = "gaugehistogram";
+
+/// `c` as node_exporter compares it in a TYPE word. Go's strings.ToUpper turns letter by letter into upper case, which
+/// for two letters beyond ASCII lies within it; Rust's to_uppercase would make ST of the one letter U+FB05, too.
+fn lower_case(c: char) -> char {
+    match c {
+        '\u{131}' => 'i',
+        '\u{17f}' => 's',
+        c => c.to_ascii_lowercase(),
+    }
+}
+
 /// How many bytes stand before a quote or a backslash. Most values are shorter than it takes to call for help.
 #[inline]
 fn until_quote(rest: &[u8]) -> usize {
@@ -724,6 +773,22 @@ mod tests {
         ] {
             assert_eq!(number(text.as_bytes()), Err(flaw), "{text}");
         }
+    }
+
+    #[test]
+    fn kinds_are_those_of_gos_toupper() {
+        let mut scanner = Scanner::default();
+        let mut kind = |word: &str| match scanner.scan(format!("# TYPE c_a {word}").leak().as_bytes()) {
+            Ok(Line::Type { kind: Some((word, _)), .. }) => Some(word),
+            _ => None,
+        };
+        for word in ["histogram", "hIstogRAM", "hi\u{17f}togram", "h\u{131}stogram", "\\histo\\gram\\"] {
+            assert_eq!(kind(word), Some(Word::Kind(Kind::Histogram)), "{word}");
+        }
+        for word in ["hi\u{fb05}ogram", "hi\u{fb06}ogram", "histogram\u{e9}", "stateset"] {
+            assert_eq!(kind(word), None, "{word}");
+        }
+        assert_eq!(kind("GaugeHistogram"), Some(Word::GaugeHistogram));
     }
 
     #[test]

@@ -526,10 +526,68 @@ fn names_that_are_not_utf8_are_no_common_name() {
 }
 
 #[test]
+fn names_in_quotes_after_help_and_type_are_names_for_newer_versions() {
+    let facts = |text: &str| inspect(text.as_bytes()).facts;
+    for text in [
+        "# HELP \"c_a\" x\nc_a{x=\"1\"} 1\n",
+        "# HELP c_\"a\" x\nc_a{x=\"1\"} 1\n",
+        "# HELP \"c_a\" x\r\nc_a{x=\"1\"} 1\n",
+    ] {
+        assert_eq!(broken(text), [(1, "quoted-name")], "{text}");
+        assert_eq!(facts(text).rejected_by, Versions::V1_5, "{text}");
+        let files = [("a.prom", &b"# HELP c_a y\nc_a{x=\"2\"} 1\n"[..]), ("b.prom", text.as_bytes())];
+        assert!(judge(&files).iter().any(|(_, finding)| finding.rule == Rule::HelpConflict), "{text}");
+    }
+    let kind = |text: &str| facts(text).families.first().map(|family| family.kind);
+    assert_eq!(kind("# TYPE \"c_a\" counter\nc_a 1\n"), Some(Kind::Counter));
+    assert_eq!(broken("# HELP \"c_a\"\nc_a 1\n"), [(1, "quoted-name")]);
+    assert_eq!(broken("# TYPE \"c.a\" gauge\nc_b 1\n"), [(1, "quoted-name")]);
+    assert_eq!(facts("# HELP \"c_a\" x\nc_a{__x=\"1\"} 1\n").worst, Some(Harm::Poison));
+    assert_eq!(broken("# HELP \"c_a\" x\n{x=\"1\"} 1\n"), [(1, "quoted-name"), (2, "nameless-braces")]);
+    for rejected in ["# HELP \"c_a\"x y\n", "# HELP \"c_a x\n", "# HELP \"c\\q\" x\n", "# TYPE \"c_a\" x\n"] {
+        assert_eq!(facts(rejected).worst, Some(Harm::Reject), "{rejected}");
+        assert!(facts(rejected).rejected_by.is_all(), "{rejected}");
+    }
+}
+
+#[test]
+fn labels_without_a_name_are_deadly_whatever_stands_below() {
+    let worst = |text: &str| inspect(text.as_bytes()).facts.worst;
+    for deadly in ["{} 1\nc_b one\n", "{} 1", "{} 1\r\n", "# HELP c_a x\n{} 1\nc_b one\n"] {
+        assert_eq!(worst(deadly), Some(Harm::Poison), "{deadly}");
+    }
+    assert_eq!(worst("c_b one\n{} 1\n"), Some(Harm::Reject));
+}
+
+#[test]
 fn gauge_histograms_are_deadly_only_with_samples() {
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a 1\n"), [(1, "gauge-histogram")]);
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_a_bucket 1\n"), [(1, "gauge-histogram")]);
     assert_eq!(broken("# TYPE c_a gauge_histogram\nc_b 1\n"), []);
+    assert_eq!(broken("c_a_sum 1\n# TYPE c_a gauge_histogram\n"), []);
+}
+
+#[test]
+fn later_versions_know_another_word_for_gauge_histograms() {
+    let unserved = "# TYPE c_a GaugeHistogram\nc_b 1\n";
+    assert_eq!(broken(unserved), [(1, "later-kind")]);
+    let facts = inspect(unserved.as_bytes()).facts;
+    assert_eq!((facts.worst, facts.rejected_by.is_all()), (Some(Harm::Reject), false));
+    let deadly = "# TYPE c_a gaugehistogram\nc_a 1\n";
+    assert_eq!(broken(deadly), [(1, "later-kind"), (1, "gauge-histogram")]);
+    assert_eq!(inspect(deadly.as_bytes()).facts.worst, Some(Harm::Poison));
+    // Later versions take what is declared below for its parts: a second TYPE or HELP of one family.
+    for declared in [
+        "# TYPE c_a_sum gauge\n",
+        "# HELP c_a x\n# HELP c_a_sum x\n",
+        "# HELP c_a_sum x\n# HELP c_a_count x\n",
+    ] {
+        let text = format!("# TYPE c_a gauge_histogram\n{declared}c_b 1\n");
+        assert_eq!(broken(&text), [(1, "gauge-histogram")], "{text}");
+        assert_eq!(inspect(text.as_bytes()).facts.worst, Some(Harm::Reject), "{text}");
+        assert_eq!(broken(&format!("{declared}# TYPE c_a gauge_histogram\nc_b 1\n")), [], "{text}");
+    }
+    assert_eq!(broken("# TYPE c_a gauge_histogram\n# HELP c_a_sum x\nc_b 1\n"), []);
 }
 
 #[test]

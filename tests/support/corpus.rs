@@ -62,6 +62,8 @@ pub const STRICTER: &[(&str, &str, &str)] = &[
 pub const CALLED_OTHERWISE: &[(&str, &str, &str)] = &[
     ("219-name-quoted-outside", "reject", "1.5.0 does; 1.9.0 serves what it seems to mean"),
     ("281-labels-quote-mid", "reject", "1.5.0 does; 1.9.0 serves what it seems to mean"),
+    ("030-type-word-gaugehistogram", "poison", "later versions know the word, and die"),
+    ("047-type-gaugehistogram-full", "poison", "likewise"),
     ("239-braces-only-after-sample", "poison", "1.9.0 may die of such a line"),
     ("240-braces-only-after-histogram", "poison", "likewise"),
     ("243-braces-label-noname-aftersample", "poison", "likewise"),

@@ -213,12 +213,12 @@ impl Meaning {
         })
     }
 
-    /// Whether parts of a gauge_histogram have samples.
+    /// Whether parts of a gauge_histogram have samples, or TYPE or HELP.
     pub fn has_gauge_histogram(&self) -> bool {
         let gauge_histograms = self.families.iter().filter(|(_, family)| family.kind() == "gauge_histogram");
         gauge_histograms.into_iter().any(|(name, _)| {
-            let part =
-                |suffix| self.families.get(&format!("{name}{suffix}")).is_some_and(|part| part.samples > 0);
+            let is_there = |part: &Family| part.samples > 0 || part.kind.is_some() || part.help.is_some();
+            let part = |suffix| self.families.get(&format!("{name}{suffix}")).is_some_and(is_there);
             ["_bucket", "_sum", "_count"].into_iter().any(part)
         })
     }

@@ -434,8 +434,16 @@ fn wrong_family(random: &mut Random, files: &mut Vec<Vec<Family>>) {
         (8, _) => family.help = Some(random.pick(&BAD_HELPS).to_vec()),
         (9, _) => family.help = Some(random.pick(&ODD_HELPS).as_bytes().to_vec()),
         (10, _) => {
-            let kinds =
-                ["gauge", "counter", "untyped", "histogram", "summary", "unknown", "info", "gauge_histogram"];
+            let kinds = [
+                "gauge",
+                "counter",
+                "untyped",
+                "histogram",
+                "summary",
+                "unknown",
+                "gaugehistogram",
+                "gauge_histogram",
+            ];
             family.kind = match random.below(4) {
                 0 => None,
                 // It dies of this one where there are samples.
@@ -768,7 +776,7 @@ fn wrong_text(random: &mut Random, text: &mut Vec<u8>) {
         }
         18 if !ends.is_empty() => drop(text.splice(starts[line]..ends[line], [])),
         _ => {
-            let lines: [&[u8]; 46] = [
+            let lines: [&[u8]; 49] = [
                 b"c_a{__name__=\"x\"} 1\n",
                 b"c_z{x=\"1\",__name__=\"c_z\"} 1\n",
                 b"c_a-1\n",
@@ -800,6 +808,9 @@ fn wrong_text(random: &mut Random, text: &mut Vec<u8>) {
                 b"# HELP c_a\n",
                 b"# HELP c_a \n",
                 b"# HELP c-a x\n",
+                b"# HELP \"c_a\" x\n",
+                b"# TYPE \"c_a\" counter\n",
+                b"# HELP \"c.a\" x\n",
                 b"# TYPE c_a\n",
                 b"# TYPE c_z gauge_histogram\n",
                 b"# TYPE c_z gauge\n",

@@ -1,17 +1,18 @@
 //! `promdrop lint`: would any node_exporter reject or distort these files, or die of them?
 
+mod report;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
-use serde::Serialize;
 
-use super::{FAILED, GOOD, USAGE, complain, show};
+use self::report::{Other, Place, Report};
+use super::complain;
 use crate::cli::Places;
-use crate::diagnostic::{self, Problem, printable, show_effect};
-use crate::exposition::{Clash, Facts, Finding, Harm, Position, Reading, Rule, Versions, clashes, inspect};
+use crate::diagnostic::{self, Problem};
+use crate::exposition::{Clash, Facts, Finding, Position, Reading, Rule, Versions, clashes, inspect};
 use crate::textfile::{Content, Directory, Entry, Survey, entry};
 
 /// More contradictions of one file with others are only counted.
@@ -24,106 +25,13 @@ const MOST: usize = 100;
 pub fn run(paths: &[PathBuf], places: &Places, json: bool, strict: bool) -> ExitCode {
     let served = Directory::open_to_look(&places.textfile_dir);
     let served = served.ok().map(|directory| directory.with_node_exporter(&places.node_exporter));
-    let mut lint = Lint { json, report: Report::default(), text: Vec::new(), served };
+    let mut lint = Lint { report: Report::new(json), text: Vec::new(), served };
     match paths {
         [] => lint.directory(&places.textfile_dir),
         paths => paths.iter().for_each(|path| lint.path(path)),
     }
-    lint.finish(strict)
+    lint.report.finish(strict)
 }
-
-/// What was found, as it is printed with `--json`.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    class: Class,
-    problems: usize,
-    counts: BTreeMap<Class, usize>,
-    files: Vec<FileReport>,
-    unreadable: Vec<Failure>,
-}
-
-#[derive(Debug, Serialize)]
-struct FileReport {
-    path: String,
-    class: Class,
-    problems: Vec<Shown>,
-    /// How many more there are.
-    more: usize,
-}
-
-/// A path that could not be looked at.
-#[derive(Debug, Serialize)]
-struct Failure {
-    path: String,
-    message: String,
-}
-
-/// The class of a problem or file; of several, the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Class {
-    #[default]
-    Good,
-    Advice,
-    Reject,
-    Distort,
-    Poison,
-}
-
-impl From<Option<Harm>> for Class {
-    fn from(harm: Option<Harm>) -> Self {
-        match harm {
-            None => Class::Advice,
-            Some(Harm::Reject) => Class::Reject,
-            Some(Harm::Distort) => Class::Distort,
-            Some(Harm::Poison) => Class::Poison,
-        }
-    }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Class::Good => "good",
-            Class::Advice => "advice",
-            Class::Reject => "reject",
-            Class::Distort => "distort",
-            Class::Poison => "poison",
-        })
-    }
-}
-
-/// A problem, as it is printed with `--json`.
-#[derive(Debug, Serialize)]
-struct Shown {
-    path: String,
-    #[serde(flatten)]
-    place: Option<Place>,
-    rule: &'static str,
-    class: Class,
-    message: String,
-    effect: &'static str,
-    rejected_by: Vec<&'static str>,
-    cure: String,
-    /// The other one of two that contradict each other.
-    other: Option<Other>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Place {
-    line: usize,
-    column: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct Other {
-    path: String,
-    #[serde(flatten)]
-    place: Place,
-}
-
-/// A line before the place that is meant, and from it on.
-type Halves<'a> = (&'a [u8], &'a [u8]);
 
 /// A place of a file that is read again.
 struct Spot {
@@ -141,7 +49,6 @@ struct Text<'a> {
 }
 
 struct Lint {
-    json: bool,
     report: Report,
     /// The text that is looked at: one buffer for all.
     text: Vec<u8>,
@@ -165,7 +72,7 @@ impl Lint {
             let read = entry::read_file(path, &mut text, |_| ());
             self.file(path, read, |lint| {
                 let facts = lint.inspect(&text);
-                if path.extension().is_some_and(|extension| extension == "prom") {
+                if path.as_os_str().as_encoded_bytes().ends_with(b".prom") {
                     lint.name(None, path, facts.rejected_by);
                 }
             });
@@ -180,26 +87,26 @@ impl Lint {
                 let message = format!("can't be read: {}", errno.desc());
                 let shown = path.to_string_lossy();
                 complain(diagnostic::show(&shown, "", &Problem::whole(&message, "")));
-                self.unreadable(path, message);
+                self.report.unreadable(path, message);
             }
             Content::Text(()) => {
-                self.begin(path);
+                self.report.begin(path);
                 look(self);
             }
             read => {
-                self.begin(path);
-                entry::content(path, &read).into_iter().for_each(|finding| self.whole(None, finding));
+                self.report.begin(path);
+                entry::content(path, &read).into_iter().for_each(|finding| self.report.whole(None, finding));
             }
         }
     }
 
     /// A directory, as node_exporter reads it.
     fn directory(&mut self, path: &Path) {
-        let first = self.report.files.len();
+        let first = self.report.len();
         let mut survey: Survey<(usize, Facts)> = Survey::new(entry::LARGEST);
         let surveyed = Directory::open_to_look(path).and_then(|directory| {
             survey.refresh(&directory, |name, text| {
-                let file = self.begin(&path.join(name));
+                let file = self.report.begin(&path.join(name));
                 (file, self.inspect(text))
             })?;
             Ok(directory)
@@ -209,12 +116,12 @@ impl Lint {
             Err(error) => {
                 complain(&error);
                 let message = error.problems.first().map(|problem| problem.message.clone());
-                return self.unreadable(path, message.unwrap_or_default());
+                return self.report.unreadable(path, message.unwrap_or_default());
             }
         };
         if let Some(finding) = entry::directory_mode(&directory) {
-            let file = self.begin(path);
-            self.whole(Some(file), finding);
+            let file = self.report.begin(path);
+            self.report.whole(Some(file), finding);
         }
         let mut texts = Vec::new();
         for (name, entry) in survey.entries() {
@@ -223,9 +130,7 @@ impl Lint {
         let facts: Vec<&Facts> = texts.iter().map(|text| text.facts).collect();
         let found = clashes(&facts, &mut |text, at| entry::line(&texts.get(text)?.path, at));
         self.clashes(&texts, &found);
-        if let Some(files) = self.report.files.get_mut(first..) {
-            files.sort_by(|one, two| one.path.cmp(&two.path));
-        }
+        self.report.sort_from(first);
     }
 
     /// What is wrong with an entry as such. Adds it to `texts` if it is one.
@@ -242,10 +147,10 @@ impl Lint {
                 let finding = entry::content(&path, other);
                 let rejected_by =
                     finding.as_ref().map_or(Versions::NONE, |finding| finding.rule.rejected_by());
-                (self.begin(&path), rejected_by, finding)
+                (self.report.begin(&path), rejected_by, finding)
             }
         };
-        finding.into_iter().for_each(|finding| self.whole(Some(file), finding));
+        finding.into_iter().for_each(|finding| self.report.whole(Some(file), finding));
         self.name(Some(file), &path, rejected_by);
         if let Content::Text((file, facts)) = &entry.content {
             texts.push(Text { file: *file, path, facts });
@@ -259,13 +164,10 @@ impl Lint {
         let mut position = Position::new(text);
         for finding in reading.findings {
             let (line, column) = position.of(finding.at);
-            self.problem(None, finding, Some((Place { line, column }, position.line())), None);
+            self.report.problem(None, finding, Some((Place { line, column }, position.line())), None);
         }
-        self.more(None, reading.more);
-        // It may be one of those that were only counted.
-        if let (Some(file), Some(worst)) = (self.report_of(None), reading.facts.worst) {
-            file.class = file.class.max(Class::from(Some(worst)));
-        }
+        self.report.more(None, reading.more);
+        self.report.is_at_least(reading.facts.worst);
         reading.facts
     }
 
@@ -287,7 +189,7 @@ impl Lint {
     /// What comes of a name that is not UTF-8, where not all versions reject what bears it.
     fn name(&mut self, file: Option<usize>, path: &Path, rejected_by: Versions) {
         let finding = entry::file_name(path.as_os_str()).filter(|_| !rejected_by.is_all());
-        finding.into_iter().for_each(|finding| self.whole(file, finding));
+        finding.into_iter().for_each(|finding| self.report.whole(file, finding));
     }
 
     /// What was found between files, each told at the later one, which is read again to show the line.
@@ -332,104 +234,10 @@ impl Lint {
             let other = other.map(|place| Other { path: twin.path.to_string_lossy().into_owned(), place });
             let at = spot(clash.file, clash.at).map(|spot| (spot.place, (&*spot.before, &*spot.rest)));
             let finding = Finding::new(clash.rule, clash.at, message, clash.cure);
-            self.problem(Some(text.file), finding, at, other);
+            self.report.problem(Some(text.file), finding, at, other);
         }
         for (file, count) in told {
-            self.more(texts.get(file).map(|text| text.file), count.saturating_sub(MOST));
+            self.report.more(texts.get(file).map(|text| text.file), count.saturating_sub(MOST));
         }
-    }
-
-    /// A file whose problems follow; its index.
-    fn begin(&mut self, path: &Path) -> usize {
-        let path = path.to_string_lossy().into_owned();
-        self.report.files.push(FileReport { path, class: Class::Good, problems: Vec::new(), more: 0 });
-        self.report.files.len() - 1
-    }
-
-    /// A problem of a file as a whole.
-    fn whole(&mut self, file: Option<usize>, finding: Finding) {
-        self.problem(file, finding, None, None);
-    }
-
-    /// The file of that index, or the one that was begun last.
-    fn report_of(&mut self, file: Option<usize>) -> Option<&mut FileReport> {
-        match file {
-            Some(file) => self.report.files.get_mut(file),
-            None => self.report.files.last_mut(),
-        }
-    }
-
-    /// Tells a problem at once, or keeps it for the document.
-    fn problem(
-        &mut self,
-        file: Option<usize>,
-        finding: Finding,
-        at: Option<(Place, Halves<'_>)>,
-        other: Option<Other>,
-    ) {
-        let json = self.json;
-        let Finding { rule, message, cure, harm, .. } = finding;
-        let class = Class::from(harm);
-        self.report.problems += 1;
-        *self.report.counts.entry(class).or_default() += 1;
-        let Some(file) = self.report_of(file) else { return };
-        file.class = file.class.max(class);
-        if json {
-            file.problems.push(Shown {
-                path: file.path.clone(),
-                place: at.map(|(place, _)| place),
-                rule: rule.name(),
-                class,
-                message,
-                effect: rule.effect(),
-                rejected_by: rule.rejected_by().words().collect(),
-                cure,
-                other,
-            });
-            return;
-        }
-        let place = at.map_or(Place { line: 0, column: 0 }, |(place, _)| place);
-        let message = format!("{class} {}: {message}", rule.name());
-        let problem = Problem { line: place.line, column: place.column, message, cure };
-        let source = at.map(|(_, source)| source);
-        show(format_args!("{}\n", show_effect(&file.path, source, &problem, rule.effect())));
-    }
-
-    fn more(&mut self, file: Option<usize>, count: usize) {
-        let json = self.json;
-        self.report.problems += count;
-        if let Some(file) = self.report_of(file).filter(|_| count > 0) {
-            file.more += count;
-            if !json {
-                let s = if count == 1 { "" } else { "s" };
-                show(format_args!("{}: {count} more problem{s}\n", printable(&file.path)));
-            }
-        }
-    }
-
-    /// That there was nothing to check at `path`.
-    fn unreadable(&mut self, path: &Path, message: String) {
-        self.report.unreadable.push(Failure { path: path.to_string_lossy().into_owned(), message });
-    }
-
-    fn finish(mut self, strict: bool) -> ExitCode {
-        let report = &mut self.report;
-        report.class = report.files.iter().map(|file| file.class).max().unwrap_or_default();
-        if self.json {
-            let document = serde_json::to_string_pretty(report).unwrap_or_default();
-            show(format_args!("{document}\n"));
-        } else if report.problems > 1 {
-            let bad = report.files.iter().filter(|file| file.class != Class::Good).count();
-            let s = if bad == 1 { "" } else { "s" };
-            let counts: Vec<String> =
-                report.counts.iter().rev().map(|(class, count)| format!("{count} {class}")).collect();
-            show(format_args!("{} problems in {bad} file{s}: {}\n", report.problems, counts.join(", ")));
-        }
-        let worst = if strict { Class::Advice } else { Class::Reject };
-        ExitCode::from(match report {
-            Report { unreadable, .. } if !unreadable.is_empty() => USAGE,
-            Report { class, .. } if *class >= worst => FAILED,
-            _ => GOOD,
-        })
     }
 }
