@@ -2,7 +2,8 @@
 
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,6 +18,9 @@ use crate::textfile::{Content, Directory, Entry, Survey, entry};
 
 /// More contradictions of one file with others are only counted.
 const MOST: usize = 100;
+
+/// How often a directory is looked at again that changes while it is looked at.
+const TRIES: usize = 5;
 
 /// Checks `paths`: files, directories, `-` for stdin; without any, the textfile directory.
 ///
@@ -119,6 +123,7 @@ impl Lint {
                 return self.report.unreadable(path, message.unwrap_or_default());
             }
         };
+        self.settle(path, &directory, &mut survey);
         if let Some(finding) = entry::directory_mode(&directory) {
             let file = self.report.begin(path);
             self.report.whole(Some(file), finding);
@@ -131,6 +136,30 @@ impl Lint {
         let found = clashes(&facts, &mut |text, at| entry::line(&texts.get(text)?.path, at));
         self.clashes(&texts, &found);
         self.report.sort_from(first);
+    }
+
+    /// Looks again where two files contradict each other, until nothing has changed meanwhile: one may have been read
+    /// before, and the other after, the moment at which what both hold went from one to the other.
+    fn settle(&mut self, path: &Path, directory: &Directory, survey: &mut Survey<(usize, Facts)>) {
+        for _ in 0..TRIES {
+            let names = survey.entries().map(|(name, entry)| (name.to_owned(), entry.content.text()));
+            let texts: Vec<_> =
+                names.filter_map(|(name, text)| text.map(|(file, facts)| (name, *file, facts))).collect();
+            let facts: Vec<&Facts> = texts.iter().map(|(.., facts)| *facts).collect();
+            let line = |text: usize, at| entry::line(&path.join(&texts.get(text)?.0), at);
+            if clashes(&facts, &mut |text, at| line(text, at)).is_empty() {
+                return;
+            }
+            let begun: HashMap<OsString, usize> =
+                texts.into_iter().map(|(name, file, _)| (name, file)).collect();
+            let again = survey.refresh(directory, |name, text| {
+                let file = begun.get(name).copied().unwrap_or_else(|| self.report.begin(&path.join(name)));
+                (file, inspect(text).facts)
+            });
+            if !again.unwrap_or(false) {
+                return;
+            }
+        }
     }
 
     /// What is wrong with an entry as such. Adds it to `texts` if it is one.
