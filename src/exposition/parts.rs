@@ -55,12 +55,12 @@ pub(super) struct Whole {
     pub groups: Vec<SeriesRef>,
     /// Those that are the same but for empty labels: the first, and where it stands again.
     pub duplicates: Vec<(usize, usize)>,
-    pub findings: Vec<Finding>,
 }
 
 impl Parts {
-    /// Puts together what belongs together, of the family `name`.
-    pub fn whole(&self, text: &[u8], name: &str, kind: Kind) -> Whole {
+    /// Puts together what belongs together, of the family `name`, and tells `find` what is wrong with it: one by one,
+    /// since there may be more than anybody keeps.
+    pub fn whole(&self, text: &[u8], name: &str, kind: Kind, find: &mut dyn FnMut(Finding)) -> Whole {
         let mut whole = Whole::default();
         let ends = self.runs.iter().skip(1).map(|run| run.start).chain([self.parts.len()]);
         let mut runs: Vec<(Run, &[Part])> = self
@@ -73,7 +73,7 @@ impl Parts {
         let mut check = |run: &Run, parts: &[Part]| {
             let Some(first) = parts.first() else { return };
             whole.groups.push(SeriesRef { hash: run.hash, at: first.at });
-            Group { name, kind, first: first.at, parts, findings: &mut whole.findings }.check();
+            Group { name, kind, first: first.at, parts, find }.check();
         };
         for same in runs.chunk_by(|(one, _), (two, _)| one.raw == two.raw) {
             match same {
@@ -110,7 +110,7 @@ struct Group<'a> {
     /// Where its first sample stands.
     first: usize,
     parts: &'a [Part],
-    findings: &'a mut Vec<Finding>,
+    find: &'a mut dyn FnMut(Finding),
 }
 
 impl Group<'_> {
@@ -119,7 +119,7 @@ impl Group<'_> {
     }
 
     fn find(&mut self, rule: Rule, at: usize, message: impl Into<String>, cure: &str) {
-        self.findings.push(Finding::new(rule, at, message, cure));
+        (self.find)(Finding::new(rule, at, message, cure));
     }
 
     fn check(mut self) {
@@ -169,7 +169,7 @@ impl Group<'_> {
             message,
             "print each series once: node_exporter takes the last and says nothing",
         );
-        self.findings.push(Finding { other: Some(first), ..finding });
+        (self.find)(Finding { other: Some(first), ..finding });
     }
 
     /// node_exporter makes a count a 64-bit whole number.

@@ -39,12 +39,11 @@ impl<'t> Reader<'t> {
                 self.duplicate(family, first, at);
             }
         } else {
-            let whole = std::mem::take(&mut family.parts).whole(text, family.name(), kind);
-            for finding in whole.findings {
+            let whole = std::mem::take(&mut family.parts).whole(text, family.name(), kind, &mut |finding| {
                 if !(self.unread && finding.rule.needs_whole_text()) {
                     self.find(finding);
                 }
-            }
+            });
             family.series = whole.groups;
             for (first, at) in whole.duplicates {
                 self.duplicate(family, first, at);
