@@ -776,7 +776,7 @@ fn wrong_text(random: &mut Random, text: &mut Vec<u8>) {
         }
         18 if !ends.is_empty() => drop(text.splice(starts[line]..ends[line], [])),
         _ => {
-            let lines: [&[u8]; 49] = [
+            let lines: [&[u8]; 50] = [
                 b"c_a{__name__=\"x\"} 1\n",
                 b"c_z{x=\"1\",__name__=\"c_z\"} 1\n",
                 b"c_a-1\n",
@@ -813,6 +813,7 @@ fn wrong_text(random: &mut Random, text: &mut Vec<u8>) {
                 b"# HELP \"c.a\" x\n",
                 b"# TYPE c_a\n",
                 b"# TYPE c_z gauge_histogram\n",
+                b"# TYPE c_z gaugehistogram\n",
                 b"# TYPE c_z gauge\n",
                 b"# HELP c_z \xff\n",
                 b"# HELP c_a \xff\n",
