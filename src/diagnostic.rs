@@ -111,7 +111,8 @@ fn window(before: &[u8], rest: &[u8]) -> (String, String) {
     (before.chars().skip(skip).collect(), rest.chars().take(WIDTH - (count - skip)).collect())
 }
 
-/// `text` with control characters made visible, so that no file can write to a terminal.
+/// `text` with control characters made visible, so that no file can write to a terminal, nor turn round what is read
+/// there.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -120,6 +121,9 @@ pub fn printable(text: &str) -> String {
             c if c.is_control() => {
                 // Writing to a String can't fail.
                 let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             }
             c => out.push(c),
         }
@@ -157,6 +161,7 @@ mod tests {
         let shown = show("a\x1b", "\x1b[2J\n", &quoting).to_string();
         assert!(!shown.contains('\x07'), "{shown:?}");
         assert!(!shown.contains('\x1b'), "{shown:?}");
+        assert_eq!(printable("\u{202e}1\u{2066}é\t"), "\\u{202e}1\\u{2066}é\t");
     }
 
     #[test]
