@@ -179,7 +179,7 @@ impl Others {
         for (name, entry) in survey.entries() {
             let harm = match &entry.content {
                 Content::Text(seen) if *owner(entry, seen) != Owner::Foreign => continue,
-                Content::Text(seen) if name.to_str().is_none() && seen.facts.worst != Some(Harm::Reject) => {
+                Content::Text(seen) if name.to_str().is_none() && !seen.facts.rejected_by.is_all() => {
                     Some(Harm::Poison)
                 }
                 Content::Text(_) if poisons(name) => Some(Harm::Poison),

@@ -205,7 +205,10 @@ impl Lint {
         let taken = self.served.as_ref().map(|directory| directory.taken(&reading.facts));
         for taken in taken.unwrap_or_default() {
             let harm = Some(taken.harm);
-            reading.facts.worst = reading.facts.worst.max(harm);
+            // What every version rejects does nothing else.
+            if !reading.facts.rejected_by.is_all() {
+                reading.facts.worst = reading.facts.worst.max(harm);
+            }
             let is_its =
                 |finding: &&mut Finding| finding.rule == Rule::OptionalName && finding.at == taken.at;
             if let Some(advice) = reading.findings.iter_mut().find(is_its) {
