@@ -55,7 +55,8 @@ impl Directory {
 
     fn withdraw_until_peace(&self, claims: &Claims, withdrawn: &mut Vec<Withdrawn>) -> Result<Others, Error> {
         let mut survey = self.survey();
-        survey.refresh(self, Seen::read)?;
+        // What was read in the middle of being written is read again.
+        survey.settle(self, Seen::read)?;
         let (found, poison) = self.clashes(&survey);
         if found.iter().all(|clash| clash.loser(claims).is_none()) {
             return Ok(Others::count(&survey, |name| poison.contains(name)));
