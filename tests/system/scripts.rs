@@ -137,7 +137,8 @@ fn contents(host: &Host) -> BTreeMap<String, String> {
 #[test]
 fn without_threads_everything_runs_in_turn() {
     let host = Host::new();
-    host.collector("a", "module: netstat\n").collector("b", "module: netstat\n");
+    // Labels tell the series of the two apart.
+    host.collector("a", "module: netstat\n").collector("b", "module: netstat\nlabels: {again: yes-it-is}\n");
     let program = host.path("promdrop");
     fs::copy(env!("CARGO_BIN_EXE_promdrop"), &program).unwrap();
     for path in [host.path(""), host.collectors_dir(), host.textfile_dir()] {
