@@ -2,7 +2,6 @@
 //! a failure, health, publishing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::health::{self, Health};
@@ -43,11 +42,9 @@ pub struct Report {
 pub struct Runner<'a> {
     /// The textfile directory.
     pub directory: &'a Directory,
-    /// The collectors directory as the header names it: canonical.
-    pub source: &'a Path,
     /// Raised when promdrop is told to end.
     pub stop: &'a Stop,
-    /// Which definitions there are, all of them.
+    /// Which definitions there are, all of them, and of which collectors directory.
     pub claims: &'a Claims,
 }
 
@@ -209,8 +206,7 @@ impl Runner<'_> {
         ran: &Ran,
         kept: &Kept,
     ) -> Result<(), textfile::Error> {
-        let (mut head, families) = compose(stem, header, self.source, before, ran, kept);
-        head.definition = self.claims.definitions.get(&head.file).copied().flatten();
+        let (head, families) = compose(stem, header, self.claims, before, ran, kept);
         self.directory.publish_for(self.claims, &head, &families)
     }
 }
@@ -257,7 +253,7 @@ struct Ran {
 fn compose(
     stem: &Stem,
     header: &Header,
-    source: &Path,
+    claims: &Claims,
     before: &Before,
     ran: &Ran,
     kept: &Kept,
@@ -293,14 +289,15 @@ fn compose(
     let mut state = State::default();
     state.put("runs", &runs);
     state.put("module", ran.result.as_ref().map_or(&before.module_state, |found| &found.state));
+    let file = textfile::collector_file(stem.as_str());
     let head = textfile::Header {
         kind: textfile::Kind::Collector,
-        source: source.display().to_string(),
-        file: textfile::collector_file(stem.as_str()),
+        source: claims.source.clone(),
         slot: Some(ran.slot),
         last_success,
         max_age: Some(header.max_age),
-        definition: None,
+        definition: claims.definitions.get(&file).copied().flatten(),
+        file,
         failure: ran.result.as_ref().err().map(said),
         state,
     };
@@ -426,8 +423,7 @@ pub fn rehearse(
     label(&mut found, header)?;
     let slot = schedule::slot(began, header.interval);
     let mut ran = Ran { slot, began, took: clock.elapsed(), result: Ok(found) };
-    let (mut head, families) = compose(stem, header, Path::new(&claims.source), &before, &ran, &Kept::All);
-    head.definition = claims.definitions.get(&head.file).copied().flatten();
+    let (head, families) = compose(stem, header, claims, &before, &ran, &Kept::All);
     let refused = match directory {
         Some(directory) => directory.rehearse_for(claims, &head, &families),
         None => textfile::check(&head, &families),

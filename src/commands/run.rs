@@ -42,7 +42,7 @@ fn try_run(places: &Places, names: &[String]) -> Result<u8, String> {
     let source = source(&places.collectors_dir);
     let directory = directory.with_node_exporter(&places.node_exporter);
     let claims = claims(&loaded, &source);
-    let runner = Runner { directory: &directory, source: &source, stop: &stop, claims: &claims };
+    let runner = Runner { directory: &directory, stop: &stop, claims: &claims };
     let wanted = |stem: &str| names.is_empty() || names.iter().any(|name| name == stem);
     // Someone who watches, or asked for a collector by name, is told everything.
     let watched = !names.is_empty() || std::io::stderr().is_terminal();

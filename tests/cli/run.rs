@@ -7,7 +7,7 @@ use promdrop::collect::runner::{Runner, now};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::{Outcome, read_module};
 use promdrop::config::load::load_directory;
-use promdrop::textfile::Directory;
+use promdrop::textfile::{Claims, Directory};
 
 use crate::support::host::Host;
 
@@ -86,10 +86,11 @@ fn a_slot_that_another_served_meanwhile_is_not_served_again() {
     let host = host(&[("netstat", "module: netstat\n")]);
     let loaded = load_directory(&host.collectors_dir(), &read_module).unwrap();
     let definition = &loaded.definitions[0];
-    let (directory, source) = (Directory::open(&host.textfile_dir()).unwrap(), host.collectors_dir());
+    let directory = Directory::open(&host.textfile_dir()).unwrap();
     let stop = Stop::listen().unwrap();
-    let claims = promdrop::textfile::Claims::default();
-    let runner = Runner { directory: &directory, source: &source, stop: &stop, claims: &claims };
+    let source = host.collectors_dir().display().to_string();
+    let claims = Claims { source, ..Claims::default() };
+    let runner = Runner { directory: &directory, stop: &stop, claims: &claims };
     let slot = runner.due(&definition.stem, definition.header.interval, now()).unwrap();
     assert!(runner.run_due(definition, slot).is_some());
     // Two found it due; the second comes to the lock once the first has given it back.
