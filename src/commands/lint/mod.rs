@@ -45,11 +45,10 @@ struct Spot {
 }
 
 /// A text of a directory.
-struct Text<'a> {
+struct Text {
     /// Its index in the report.
     file: usize,
     path: PathBuf,
-    facts: &'a Facts,
 }
 
 struct Lint {
@@ -123,7 +122,7 @@ impl Lint {
                 return self.report.unreadable(path, message.unwrap_or_default());
             }
         };
-        self.settle(path, &directory, &mut survey);
+        let found = self.settle(path, &directory, &mut survey);
         if let Some(finding) = entry::directory_mode(&directory) {
             let file = self.report.begin(path);
             self.report.whole(Some(file), finding);
@@ -132,23 +131,29 @@ impl Lint {
         for (name, entry) in survey.entries() {
             self.entry(path.join(name), &directory, entry, &mut texts);
         }
-        let facts: Vec<&Facts> = texts.iter().map(|text| text.facts).collect();
-        let found = clashes(&facts, &mut |text, at| entry::line(&texts.get(text)?.path, at));
         self.clashes(&texts, &found);
         self.report.sort_from(first);
     }
 
-    /// Looks again where two files contradict each other, until nothing has changed meanwhile: one may have been read
-    /// before, and the other after, the moment at which what both hold went from one to the other.
-    fn settle(&mut self, path: &Path, directory: &Directory, survey: &mut Survey<(usize, Facts)>) {
-        for _ in 0..TRIES {
+    /// What the files of `survey` contradict each other in, by their order. Where they do, looks again until nothing has
+    /// changed meanwhile: one may have been read before, and the other after, the moment at which what both hold went
+    /// from one to the other.
+    fn settle(
+        &mut self,
+        path: &Path,
+        directory: &Directory,
+        survey: &mut Survey<(usize, Facts)>,
+    ) -> Vec<Clash> {
+        let mut tries = 0..TRIES;
+        loop {
             let names = survey.entries().map(|(name, entry)| (name.to_owned(), entry.content.text()));
             let texts: Vec<_> =
                 names.filter_map(|(name, text)| text.map(|(file, facts)| (name, *file, facts))).collect();
             let facts: Vec<&Facts> = texts.iter().map(|(.., facts)| *facts).collect();
             let line = |text: usize, at| entry::line(&path.join(&texts.get(text)?.0), at);
-            if clashes(&facts, &mut |text, at| line(text, at)).is_empty() {
-                return;
+            let found = clashes(&facts, &mut |text, at| line(text, at));
+            if found.is_empty() || tries.next().is_none() {
+                return found;
             }
             let begun: HashMap<OsString, usize> =
                 texts.into_iter().map(|(name, file, _)| (name, file)).collect();
@@ -157,18 +162,18 @@ impl Lint {
                 (file, inspect(text).facts)
             });
             if !again.unwrap_or(false) {
-                return;
+                return found;
             }
         }
     }
 
     /// What is wrong with an entry as such. Adds it to `texts` if it is one.
-    fn entry<'a>(
+    fn entry(
         &mut self,
         path: PathBuf,
         directory: &Directory,
-        entry: &'a Entry<(usize, Facts)>,
-        texts: &mut Vec<Text<'a>>,
+        entry: &Entry<(usize, Facts)>,
+        texts: &mut Vec<Text>,
     ) {
         let (file, rejected_by, finding) = match &entry.content {
             Content::Text((file, facts)) => (*file, facts.rejected_by, entry::file_mode(entry, directory)),
@@ -181,8 +186,8 @@ impl Lint {
         };
         finding.into_iter().for_each(|finding| self.report.whole(Some(file), finding));
         self.name(Some(file), &path, rejected_by);
-        if let Content::Text((file, facts)) = &entry.content {
-            texts.push(Text { file: *file, path, facts });
+        if let Content::Text((file, _)) = &entry.content {
+            texts.push(Text { file: *file, path });
         }
     }
 
@@ -225,7 +230,7 @@ impl Lint {
     }
 
     /// What was found between files, each told at the later one, which is read again to show the line.
-    fn clashes(&mut self, texts: &[Text<'_>], found: &[Clash]) {
+    fn clashes(&mut self, texts: &[Text], found: &[Clash]) {
         let mut told: BTreeMap<usize, usize> = BTreeMap::new();
         let mut kept = Vec::new();
         for clash in found {
