@@ -7,6 +7,7 @@
 //! trusts the renderer. [`clashes`] compares what several files hold.
 
 pub mod family;
+mod flaw;
 mod given;
 mod parts;
 mod quoted;
@@ -23,11 +24,11 @@ mod union;
 
 pub use family::{Descriptor, Family, Kind, Labels, OWN_PREFIX, Sample, add_labels};
 pub use given::misfits;
-pub use reading::{Reading, inspect, prove, read};
+pub use reading::{Reading, inspect, inspect_text, prove, read};
 pub use render::render;
 pub use repair::{Repair, Repaired, repair};
 pub use rules::{Finding, Harm, Rule, Versions};
-pub use text::Position;
+pub use text::{Position, Spot, Text, spots};
 pub use union::{Clash, Facts, FamilyFacts, Lines, clashes, clashes_between, judge};
 
 #[cfg(test)]

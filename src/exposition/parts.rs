@@ -4,8 +4,8 @@
 use super::family::Kind;
 use super::render;
 use super::rules::{Finding, Rule};
-use super::series::{LabelSet, SeriesRef, duplicates, labels_at};
-use super::text::short;
+use super::series::{SeriesRef, duplicates, label_set};
+use super::text::{Text, short};
 
 /// Which part of its histogram or summary a sample is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) struct Whole {
 impl Parts {
     /// Puts together what belongs together, of the family `name`, and tells `find` what is wrong with it: one by one,
     /// since there may be more than anybody keeps.
-    pub fn whole(&self, text: &[u8], name: &str, kind: Kind, find: &mut dyn FnMut(Finding)) -> Whole {
+    pub fn whole(&self, text: &mut dyn Text, name: &str, kind: Kind, find: &mut dyn FnMut(Finding)) -> Whole {
         let mut whole = Whole::default();
         let ends = self.runs.iter().skip(1).map(|run| run.start).chain([self.parts.len()]);
         let mut runs: Vec<(Run, &[Part])> = self
@@ -81,17 +81,18 @@ impl Parts {
                 _ => exact_groups(text, kind, same).iter().for_each(|(run, parts)| check(run, parts)),
             }
         }
-        whole.duplicates = duplicates(&mut whole.groups, |at| labels_at(text, at, kind.bound(), false));
+        let labels = |at| label_set(&text.line(at)?, kind.bound(), false);
+        whole.duplicates = duplicates(&mut whole.groups, labels);
         whole
     }
 }
 
 /// The samples of `runs`, whose hashes are equal, by their labels to the byte.
-fn exact_groups(text: &[u8], kind: Kind, runs: &[(Run, &[Part])]) -> Vec<(Run, Vec<Part>)> {
-    let mut known: Vec<Option<LabelSet<'_>>> = Vec::new();
+fn exact_groups(text: &mut dyn Text, kind: Kind, runs: &[(Run, &[Part])]) -> Vec<(Run, Vec<Part>)> {
+    let mut known: Vec<Option<Vec<u8>>> = Vec::new();
     let mut groups: Vec<(Run, Vec<Part>)> = Vec::new();
     for (run, parts) in runs {
-        let labels = parts.first().and_then(|part| labels_at(text, part.at, kind.bound(), true));
+        let labels = parts.first().and_then(|part| label_set(&text.line(part.at)?, kind.bound(), true));
         match known.iter().position(|other| *other == labels).and_then(|index| groups.get_mut(index)) {
             Some((_, group)) => group.extend_from_slice(parts),
             None => {

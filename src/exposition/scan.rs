@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use super::family::Kind;
+use super::flaw::{Fault, Flaw};
 use super::quoted::{self, Quoted};
-use super::rules::Rule;
 
 /// Bytes of a line, and where in the line they begin.
 #[derive(Debug, Clone, Copy)]
@@ -88,198 +88,10 @@ pub(super) enum Line<'a> {
     QuotedType { name_at: usize, kind: Option<(Word, usize)> },
 }
 
-/// What is wrong at a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
-    // The line as a whole.
-    Cut,
-    Nul,
-    ByteOrderMark,
-    CarriageReturn,
-    // The name of a sample.
-    NoName,
-    BadQuotes,
-    QuotedName,
-    NameByte,
-    // Its labels.
-    NoLabelName,
-    NoEquals,
-    NoQuote,
-    OpenValue,
-    LabelEscape,
-    LabelNotUtf8,
-    NoComma,
-    OpenLabels,
-    // Its value, and what follows.
-    NoValue,
-    NotANumber,
-    Hexadecimal,
-    SignedNan,
-    Overflow,
-    BlankAfterValue,
-    Timestamp,
-    Exemplar,
-    AfterValue,
-    GluedValue,
-    // HELP and TYPE.
-    MetaName,
-    HelpEscape,
-    HelpQuote,
-    UnknownKind,
-    LaterKind,
-    BlankAfterKind,
-    // Found across lines.
-    SecondHelp,
-    SecondType,
-    LateType,
-    // Fine for node_exporter, but not what promdrop writes.
-    NotCanonical(&'static str),
-}
-
-impl Flaw {
-    /// The message and the cure; `quoted` is the start of what stands at the place.
-    pub fn describe(self, quoted: &str) -> (String, &'static str) {
-        let name_cure = "a sample begins with a name of letters, digits, `_` and `:`, no digit first; a comment begins with `#`";
-        let label_cure = "write labels as {name=\"value\",other=\"value\"}; a name has letters, digits and `_`, no digit first";
-        let number_cure = "write a decimal number, NaN, +Inf or -Inf";
-        let kinds = "the kinds are counter, gauge, histogram, summary and untyped";
-        let utf8 = "print UTF-8, or set a UTF-8 locale for the command";
-        let once = "a family has one HELP and one TYPE line: remove this one";
-        match self {
-            Flaw::Cut => (
-                "the last line has no end: was the output cut?".into(),
-                "end every line, the last one too, with a newline",
-            ),
-            Flaw::Nul => ("a NUL byte: was the file not written whole?".into(), "write the text anew"),
-            Flaw::ByteOrderMark => {
-                ("a byte order mark".into(), "save the text as UTF-8 without a byte order mark")
-            }
-            Flaw::CarriageReturn => {
-                ("the line ends in CR LF".into(), "end all lines with LF alone, for example with dos2unix")
-            }
-            Flaw::NoName => (format!("no metric name at `{quoted}`"), name_cure),
-            Flaw::BadQuotes => (
-                "a sample that begins with a quote or a brace, and is not even one for newer versions".into(),
-                "write name{label=\"value\"} 1, the names without quotes",
-            ),
-            Flaw::QuotedName => {
-                ("a name in quotes after HELP or TYPE".into(), "write the name without quotes")
-            }
-            Flaw::NameByte => (
-                format!(
-                    "`{quoted}` can't be part of a metric name, and without a blank before it is no value either"
-                ),
-                "use `_` in names; put a blank before the value",
-            ),
-            Flaw::NoLabelName => (format!("no label name at `{quoted}`"), label_cure),
-            Flaw::NoEquals => (format!("no `=` after the label name, but `{quoted}`"), label_cure),
-            Flaw::NoQuote => ("the label value is not in double quotes".into(), label_cure),
-            Flaw::OpenValue => (
-                "the label value has no closing quote".into(),
-                "close it on the same line; write a quote in it as `\\\"`, a line feed as `\\n`",
-            ),
-            Flaw::LabelEscape => (
-                format!("`{quoted}` is no escape of a label value"),
-                "only `\\\\`, `\\\"` and `\\n` are; write a backslash as `\\\\`",
-            ),
-            Flaw::LabelNotUtf8 => ("the label value is not UTF-8".into(), utf8),
-            Flaw::NoComma => (format!("no `,` or `}}` after the label value, but `{quoted}`"), label_cure),
-            Flaw::OpenLabels => ("the labels have no closing `}`".into(), label_cure),
-            Flaw::NoValue => ("the sample has no value".into(), number_cure),
-            Flaw::NotANumber => (format!("`{quoted}` is no number"), number_cure),
-            Flaw::Hexadecimal => {
-                (format!("`{quoted}` is hexadecimal, which node_exporter rejects"), number_cure)
-            }
-            Flaw::SignedNan => ("NaN has no sign".into(), "write NaN"),
-            Flaw::Overflow => (format!("`{quoted}` is larger than a 64-bit float can be"), number_cure),
-            Flaw::BlankAfterValue => ("blanks after the value".into(), "end the line right after the value"),
-            Flaw::Timestamp => (
-                "a timestamp: node_exporter drops a file that holds one".into(),
-                "print the value alone; node_exporter takes the time of the scrape",
-            ),
-            Flaw::Exemplar => ("an exemplar, which only OpenMetrics has".into(), "print the value alone"),
-            Flaw::AfterValue => (
-                format!("`{quoted}` after the value"),
-                "print one sample a line, and nothing after its value",
-            ),
-            Flaw::GluedValue => (
-                format!("no blank before `{quoted}`: node_exporter takes it for the value"),
-                "put a blank between the name and the value; use `_` in names",
-            ),
-            Flaw::MetaName => (
-                format!("no metric name after HELP or TYPE, but `{quoted}`"),
-                "write `# HELP name text` or `# TYPE name kind`; begin a comment with another word",
-            ),
-            Flaw::HelpEscape => (
-                format!("`{quoted}` is no escape of a HELP text"),
-                "only `\\\\` and `\\n` are; write a backslash as `\\\\`, and a quote as it is",
-            ),
-            Flaw::HelpQuote => (
-                "a quote with a backslash before it in HELP".into(),
-                "write the quote as it is, without a backslash",
-            ),
-            Flaw::UnknownKind => (format!("`{quoted}` is no kind of metric"), kinds),
-            Flaw::LaterKind => (format!("`{quoted}` is a kind for later node_exporters only"), kinds),
-            Flaw::BlankAfterKind => {
-                ("something after the kind".into(), "end the TYPE line right after the kind")
-            }
-            Flaw::SecondHelp => ("a second HELP of this family".into(), once),
-            Flaw::SecondType => ("a second TYPE of this family".into(), once),
-            Flaw::LateType => {
-                ("TYPE after samples of this family".into(), "print TYPE before the family's samples")
-            }
-            Flaw::NotCanonical(what) => (format!("not as promdrop writes it: {what}"), ""),
-        }
-    }
-
-    /// The rule it breaks.
-    pub fn rule(self) -> Rule {
-        match self {
-            Flaw::Cut => Rule::UnendedLine,
-            Flaw::Nul => Rule::NulByte,
-            Flaw::ByteOrderMark => Rule::ByteOrderMark,
-            Flaw::CarriageReturn => Rule::CarriageReturn,
-            Flaw::NoName | Flaw::NameByte | Flaw::BadQuotes | Flaw::MetaName => Rule::MetricName,
-            Flaw::QuotedName => Rule::QuotedName,
-            Flaw::NoLabelName
-            | Flaw::NoEquals
-            | Flaw::NoQuote
-            | Flaw::OpenValue
-            | Flaw::NoComma
-            | Flaw::OpenLabels => Rule::LabelSyntax,
-            Flaw::LabelEscape => Rule::LabelEscape,
-            Flaw::LabelNotUtf8 => Rule::LabelUtf8,
-            Flaw::NoValue | Flaw::NotANumber | Flaw::Hexadecimal | Flaw::SignedNan | Flaw::Overflow => {
-                Rule::Value
-            }
-            Flaw::BlankAfterValue | Flaw::Exemplar | Flaw::AfterValue => Rule::AfterValue,
-            Flaw::Timestamp => Rule::Timestamp,
-            Flaw::GluedValue => Rule::GluedValue,
-            Flaw::HelpEscape => Rule::HelpEscape,
-            Flaw::HelpQuote => Rule::HelpQuote,
-            Flaw::UnknownKind | Flaw::BlankAfterKind => Rule::TypeWord,
-            Flaw::LaterKind => Rule::LaterKind,
-            Flaw::SecondHelp => Rule::SecondHelp,
-            Flaw::SecondType => Rule::SecondType,
-            Flaw::LateType => Rule::LateType,
-            Flaw::NotCanonical(_) => Rule::NotCanonical,
-        }
-    }
-}
-
-/// A flaw and its place, in bytes from the start of what was scanned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub at: usize,
-    pub flaw: Flaw,
-}
-
 /// A number as node_exporter reads it: what Go's strconv.ParseFloat takes, without hexadecimal and underscores.
 pub(super) fn number(bytes: &[u8]) -> Result<f64, Flaw> {
-    // What most values are: exact in a float, however they are added up.
-    if bytes.len() <= 15 && !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit) {
-        let whole = bytes.iter().fold(0_u64, |whole, digit| whole * 10 + u64::from(digit - b'0'));
-        return Ok(whole as f64);
+    if let Some(value) = decimal(bytes) {
+        return Ok(value);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Flaw::NotANumber)?;
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -295,6 +107,27 @@ pub(super) fn number(bytes: &[u8]) -> Result<f64, Flaw> {
         return Err(Flaw::Overflow);
     }
     Ok(value)
+}
+
+/// What most numbers are: up to 15 digits with a point or none, which two exact floats come to when divided once.
+#[inline]
+fn decimal(bytes: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let mut digits: u64 = 0;
+    let mut point = None;
+    for (index, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
+            b'.' if point.is_none() => point = Some(index),
+            _ => return None,
+        }
+    }
+    let fraction = point.map_or(0, |point| bytes.len() - point - 1);
+    match bytes.len() - usize::from(point.is_some()) {
+        1..=15 => Some(digits as f64 / POWERS.get(fraction)?),
+        _ => None,
+    }
 }
 
 /// Takes lines apart.
@@ -324,10 +157,53 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// The first place where the line can't be read; nothing after it is known.
+    #[inline]
     pub fn scan(&mut self, line: &'a [u8]) -> Result<Line<'a>, Fault> {
-        self.labels.clear();
         self.odd = None;
         self.note = None;
+        match self.alike(line) {
+            Some(sample) => Ok(sample),
+            None => self.scan_any(line),
+        }
+    }
+
+    /// A sample with the name and the labels of the one before, only the values being others: most are, and this is
+    /// faster than to look at each byte. `None`: it is not, or there is more to say of it.
+    #[inline]
+    fn alike(&mut self, line: &'a [u8]) -> Option<Line<'a>> {
+        if self.last.is_empty() || !self.utf8 {
+            return None;
+        }
+        let token = |rest: &'a [u8], length: usize| {
+            let bytes = rest.get(..length)?;
+            Some(Token { at: line.len() - rest.len(), bytes })
+        };
+        let name = token(line, self.last.len())?;
+        let mut rest = line.strip_prefix(self.last)?;
+        let mut before = b'{';
+        for label in &mut self.labels {
+            let (first, after) = rest.split_first()?;
+            let name = token(after, label.name.bytes.len())?;
+            let after = after.strip_prefix(label.name.bytes)?.strip_prefix(b"=\"")?;
+            let value = token(after, until_quote(after))?;
+            if *first != before || value.bytes.is_empty() {
+                return None;
+            }
+            rest = after.get(value.bytes.len()..)?.strip_prefix(b"\"")?;
+            *label = Label { name, value };
+            before = b',';
+        }
+        if !self.labels.is_empty() {
+            rest = rest.strip_prefix(b"}")?;
+        }
+        let value = rest.strip_prefix(b" ")?;
+        let number = number(value).ok()?;
+        Some(Line::Sample { name, value_at: line.len() - value.len(), value: number })
+    }
+
+    /// Any line.
+    fn scan_any(&mut self, line: &'a [u8]) -> Result<Line<'a>, Fault> {
+        self.labels.clear();
         let mut cursor = Cursor { line, at: 0, odd: &mut self.odd, note: &mut self.note, utf8: self.utf8 };
         cursor.blanks(b"");
         match cursor.peek() {
@@ -698,19 +574,29 @@ fn lower_case(c: char) -> char {
     }
 }
 
-/// How many bytes stand before a quote or a backslash. Most values are shorter than it takes to call for help.
+/// How many bytes stand before a quote or a backslash.
 #[inline]
 fn until_quote(rest: &[u8]) -> usize {
-    const SHORT: usize = 16;
-    let is_end = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let head = rest.get(..SHORT).unwrap_or(rest);
-    match head.iter().position(is_end) {
-        Some(length) => length,
-        None => {
-            let tail = rest.get(head.len()..).unwrap_or_default();
-            head.len() + memchr::memchr2(b'"', b'\\', tail).unwrap_or(tail.len())
+    let mut at = 0;
+    while let Some(bytes) = rest.get(at..at + 8).and_then(|eight| eight.try_into().ok()) {
+        let eight = u64::from_le_bytes(bytes);
+        let found = zero_byte(eight ^ splat(b'"')) | zero_byte(eight ^ splat(b'\\'));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
         }
+        at += 8;
     }
+    let tail = rest.get(at..).unwrap_or_default();
+    at + tail.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(tail.len())
+}
+
+const fn splat(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The high bit of the lowest byte that is zero; of bytes above that one, nothing is told.
+const fn zero_byte(eight: u64) -> u64 {
+    eight.wrapping_sub(splat(1)) & !eight & splat(0x80)
 }
 
 /// Blank is space and tab only; all else that looks empty is a byte like any other.
@@ -736,114 +622,4 @@ pub(super) fn is_label_byte(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_those_of_gos_parsefloat() {
-        for (text, value) in [
-            ("1", 1.0),
-            ("+1", 1.0),
-            ("-.5", -0.5),
-            ("5.", 5.0),
-            ("1E+5", 1e5),
-            ("00012", 12.0),
-            ("inf", f64::INFINITY),
-            ("-iNfInItY", f64::NEG_INFINITY),
-            ("1e-400", 0.0),
-            ("1e-99999999999999999999", 0.0),
-        ] {
-            assert_eq!(number(text.as_bytes()), Ok(value), "{text}");
-        }
-        assert!(number(b"nAn").unwrap().is_nan());
-        for (text, flaw) in [
-            ("", Flaw::NotANumber),
-            (".", Flaw::NotANumber),
-            ("-", Flaw::NotANumber),
-            ("1e", Flaw::NotANumber),
-            ("1_000", Flaw::NotANumber),
-            ("1 ", Flaw::NotANumber),
-            ("1,5", Flaw::NotANumber),
-            ("0x10", Flaw::Hexadecimal),
-            ("-0X1p-2", Flaw::Hexadecimal),
-            ("+NaN", Flaw::SignedNan),
-            ("-nan", Flaw::SignedNan),
-            ("1e309", Flaw::Overflow),
-            ("-1e99999999999999999999", Flaw::Overflow),
-        ] {
-            assert_eq!(number(text.as_bytes()), Err(flaw), "{text}");
-        }
-    }
-
-    #[test]
-    fn kinds_are_those_of_gos_toupper() {
-        let mut scanner = Scanner::default();
-        let mut kind = |word: &str| match scanner.scan(format!("# TYPE c_a {word}").leak().as_bytes()) {
-            Ok(Line::Type { kind: Some((word, _)), .. }) => Some(word),
-            _ => None,
-        };
-        for word in ["histogram", "hIstogRAM", "hi\u{17f}togram", "h\u{131}stogram", "\\histo\\gram\\"] {
-            assert_eq!(kind(word), Some(Word::Kind(Kind::Histogram)), "{word}");
-        }
-        for word in ["hi\u{fb05}ogram", "hi\u{fb06}ogram", "histogram\u{e9}", "stateset"] {
-            assert_eq!(kind(word), None, "{word}");
-        }
-        assert_eq!(kind("GaugeHistogram"), Some(Word::GaugeHistogram));
-    }
-
-    #[test]
-    fn a_sample_is_taken_apart_where_it_stands() {
-        let mut scanner = Scanner::default();
-        let line = scanner.scan(b" c_a { x = \"a\\\"}\" , } -1e3").unwrap();
-        let Line::Sample { name, value_at, value } = line else { panic!("{line:?}") };
-        assert_eq!((name.at, name.str(), value_at, value), (1, "c_a", 22, -1000.0));
-        let [label] = &scanner.labels[..] else { panic!("{:?}", scanner.labels) };
-        assert_eq!((label.name.at, label.name.str()), (7, "x"));
-        assert_eq!((label.value.at, label.value.text().as_ref()), (12, "a\"}"));
-        assert_eq!(scanner.odd, Some(Fault { at: 0, flaw: Flaw::NotCanonical("a blank") }));
-    }
-
-    #[test]
-    fn what_promdrop_writes_is_not_odd() {
-        let mut scanner = Scanner::default();
-        for line in [
-            "# HELP c_a a \\\\ \\n \"b\"",
-            "# TYPE c_a gauge",
-            "c_a 1",
-            "c_a{x=\"1\",y=\"2\"} NaN",
-            "# promdrop 1",
-        ] {
-            scanner.scan(line.as_bytes()).unwrap();
-            assert_eq!(scanner.odd, None, "{line}");
-        }
-        for line in [
-            "",
-            " c_a 1",
-            "c_a  1",
-            "c_a\t1",
-            "c_a {x=\"1\"} 1",
-            "c_a{} 1",
-            "c_a{x=\"1\",} 1",
-            "c_a{ x=\"1\"} 1",
-            "c_a{x =\"1\"} 1",
-            "c_a{x= \"1\"} 1",
-            "c_a{x=\"1\" } 1",
-            "c_a{x=\"1\", y=\"2\"} 1",
-            "c_a{x=\"1\"}1",
-            "c_a{x=\"\"} 1",
-            "#HELP c_a x",
-            "# HELP  c_a x",
-            "# HELP c_a  x",
-            "# HELP c_a ",
-            "# HELP c_a",
-            "# HELP",
-            "# TYPE c_a Gauge",
-            "#  TYPE c_a gauge",
-            "# TYPE\tc_a gauge",
-            " # TYPE c_a gauge",
-        ] {
-            scanner.scan(line.as_bytes()).unwrap();
-            assert!(scanner.odd.is_some(), "{line}");
-        }
-    }
-}
+mod tests;

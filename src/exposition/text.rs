@@ -1,6 +1,69 @@
-//! Places and pieces of a text for messages.
+//! A text, in memory or not, and places and pieces of it for messages.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::series::line_at;
+
+/// A text, which need not be in memory as a whole. One that can't be read on seems to end there: whoever made it knows.
+pub trait Text {
+    /// Hands it to `take` from its start, in pieces of whole lines, until it breaks; only the last line may have no end.
+    fn each(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>);
+
+    /// The line from byte `at` on, without its line feed; `None` where there is none.
+    fn line(&mut self, at: usize) -> Option<Vec<u8>>;
+}
+
+impl Text for &[u8] {
+    fn each(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        let _ = take(self);
+    }
+
+    fn line(&mut self, at: usize) -> Option<Vec<u8>> {
+        Some(line_at(self, at).to_vec())
+    }
+}
+
+/// A place of a text, and its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// The line before the place; of a long one, the end.
+    pub before: Vec<u8>,
+    /// The line from the place on, without its line feed; of a long one, the start.
+    pub rest: Vec<u8>,
+}
+
+/// The places of `text` that are `wanted`, by bytes from its start; those past its end are missing.
+pub fn spots(text: &mut dyn Text, wanted: impl IntoIterator<Item = usize>) -> BTreeMap<usize, Spot> {
+    let mut wanted: Vec<usize> = wanted.into_iter().collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut found = BTreeMap::new();
+    let mut wanted = wanted.into_iter().peekable();
+    let (mut start, mut lines) = (0, 0);
+    if wanted.peek().is_none() {
+        return found;
+    }
+    text.each(&mut |piece| {
+        let end = start + piece.len();
+        let mut position = Position::new(piece);
+        while let Some(at) = wanted.next_if(|at| *at < end) {
+            let (line, column) = position.of(at - start);
+            let (before, rest) = position.line();
+            let spot = Spot { line: lines + line, column, before: before.to_vec(), rest: rest.to_vec() };
+            found.insert(at, spot);
+        }
+        start = end;
+        lines += memchr::memchr_iter(b'\n', piece).count();
+        if wanted.peek().is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    found
+}
 
 /// Turns byte offsets into lines and columns. In rising order each byte is passed once.
 #[derive(Debug)]

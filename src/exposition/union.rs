@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use super::family::Kind;
 use super::reading::inspect;
 use super::rules::{Finding, Harm, Rule, Versions};
-use super::series::{SeriesRef, labels_at, line_at};
+use super::series::{SeriesRef, label_set, line_at};
 use super::text::short;
 
 /// What one file holds, apart from its text.
@@ -310,7 +310,7 @@ fn split_equal(series: &[SeriesRef], hash: u64) -> (&[SeriesRef], &[SeriesRef]) 
 /// Whether two samples have the same labels. Where a line can't be had any more, the equal hash is taken at its word.
 fn is_same(kind: Kind, line: Option<&[u8]>, twin: Option<&[u8]>) -> bool {
     let (Some(line), Some(twin)) = (line, twin) else { return true };
-    labels_at(line, 0, kind.bound(), false) == labels_at(twin, 0, kind.bound(), false)
+    label_set(line, kind.bound(), false) == label_set(twin, kind.bound(), false)
 }
 
 fn suffix_clash((file, family): (usize, &FamilyFacts), (other, twin): (usize, &FamilyFacts)) -> Clash {

@@ -12,7 +12,7 @@ use super::lock::PUBLISH_WAIT;
 use super::rewrite::withdraw;
 use super::seen::{Claims, Others, Owner, Read, Seen, files, is_older};
 use super::survey::Survey;
-use crate::exposition::{Clash, Facts, OWN_PREFIX, Position, clashes, clashes_between};
+use crate::exposition::{Clash, Facts, OWN_PREFIX, clashes, clashes_between};
 
 /// How often the directory is looked at, the lock held, until nothing of promdrop's is contradicted.
 const ROUNDS: usize = 100;
@@ -154,7 +154,7 @@ impl Directory {
 
     /// What contradicts what, with the line of the winner.
     fn reason(&self, Meeting { one, message, .. }: &Meeting, loser: &Side, winner: &Side) -> String {
-        let line = self.text_of(&winner.file).map(|text| Position::new(&text).of(winner.at).0);
+        let line = self.line_number(&winner.file, winner.at);
         let place = line.map_or_else(|| winner.file.clone(), |line| format!("{}:{line}", winner.file));
         match std::ptr::eq(loser, one) {
             true => format!("{message} {place}"),

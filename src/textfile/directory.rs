@@ -21,7 +21,7 @@ use super::{MAX_FILE, entry};
 use crate::diagnostic::Problem;
 use crate::exporter::{self, Live};
 use crate::exposition::reserved::{self, Reserved, Tier};
-use crate::exposition::{self, Facts, Family, FamilyFacts, Harm};
+use crate::exposition::{self, Facts, Family, FamilyFacts, Harm, Text, spots};
 
 /// The textfile directory. Threads may share it.
 #[derive(Debug)]
@@ -282,15 +282,16 @@ impl Directory {
         optional.into_iter().filter_map(owned).collect()
     }
 
-    /// The text of `file`, as node_exporter would read it.
-    pub(super) fn text_of(&self, file: &str) -> Option<Vec<u8>> {
-        match read_at(self.fd(), OsStr::new(file), MAX_FILE as u64, <[u8]>::to_vec) {
-            Content::Text(text) => Some(text),
+    /// The number of the line of `file` that byte `at` is in, as node_exporter would read it.
+    pub(super) fn line_number(&self, file: &str, at: usize) -> Option<usize> {
+        let spot = |text: &mut dyn Text| spots(text, [at]).remove(&at);
+        match read_at(self.fd(), OsStr::new(file), MAX_FILE as u64, spot) {
+            Content::Text(spot) => spot.map(|spot| spot.line),
             _ => None,
         }
     }
 
-    /// Likewise, one line from its byte `at` on.
+    /// The line of `file` from byte `at` on.
     pub(super) fn line_of(&self, file: &str, at: usize) -> Option<Vec<u8>> {
         entry::line(&self.anchor().join(file), at)
     }

@@ -13,7 +13,7 @@ use nix::sys::stat::{FileStat, major, minor};
 
 use super::directory::Directory;
 use super::survey::{Content, Entry, read_path};
-use crate::exposition::{Finding, Harm, Rule};
+use crate::exposition::{Finding, Harm, Rule, Text};
 
 /// Bytes of the largest file that is read: no scrape would pass on so much in its time.
 pub const LARGEST: u64 = 1 << 30;
@@ -70,11 +70,12 @@ fn is_endless(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device() && major(device) == 1 && matches!(minor(device), 5 | 7..=9)
 }
 
-/// Reads the file at `path`, of whatever name, into `buffer`, and makes of it what `make` does.
-pub fn read_file<T>(path: &Path, buffer: &mut Vec<u8>, make: impl FnOnce(&[u8]) -> T) -> Content<T> {
+/// Reads the file at `path`, of whatever name, and makes of it what `make` does, which is asked again where the file
+/// changes meanwhile.
+pub fn read_file<T>(path: &Path, make: impl FnMut(&mut dyn Text) -> T) -> Content<T> {
     match std::fs::metadata(path) {
         Ok(at) if at.is_file() && at.len() > LARGEST => Content::TooLarge(at.len()),
-        _ => read_path(path, buffer, make),
+        _ => read_path(path, make),
     }
 }
 

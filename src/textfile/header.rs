@@ -4,9 +4,11 @@
 //! as absent.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::State;
+use crate::exposition::Text;
 
 /// The header's longest size, in bytes: what is longer is neither published nor read back.
 pub(super) const MAX_HEADER: usize = 4 * 1024 * 1024;
@@ -127,6 +129,20 @@ impl Header {
         let is_header = |line: &&[u8]| line.starts_with(PREFIX.as_bytes());
         let length = text.split_inclusive(|byte| *byte == b'\n').take_while(is_header).map(<[u8]>::len).sum();
         text.get(..length).unwrap_or_default()
+    }
+
+    /// As [`parse`](Self::parse), of a text that need not be in memory.
+    pub(super) fn claim(text: &mut dyn Text, file: &str) -> Claim {
+        let mut head = Vec::new();
+        text.each(&mut |piece| {
+            let lines = Self::lines(piece);
+            head.extend_from_slice(lines);
+            match lines.len() == piece.len() && head.len() <= MAX_HEADER {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        Self::parse(&head, file)
     }
 
     /// Reads the head of `text`, found at the name `file`.

@@ -9,9 +9,7 @@ use super::header::Header;
 use super::seen::{Claims, Read, Seen, Standing, files};
 use super::survey::Survey;
 use crate::diagnostic::Problem;
-use crate::exposition::{
-    self, Clash, Descriptor, Facts, Family, FamilyFacts, Kind, Position, Rule, clashes_between,
-};
+use crate::exposition::{self, Clash, Descriptor, Facts, Family, FamilyFacts, Kind, Rule, clashes_between};
 
 /// So many contradictions are told of.
 const SHOWN: usize = 20;
@@ -151,7 +149,7 @@ impl<'a> Meeting<'a> {
         let mut problems = Vec::new();
         for clash in conflicts.iter().take(SHOWN) {
             let Some(Read { name: file, .. }) = self.other(clash) else { continue };
-            let line = self.directory.text_of(file).map(|text| Position::new(&text).of(clash.other_at).0);
+            let line = self.directory.line_number(file, clash.other_at);
             let place = line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
             problems.push(Problem::whole(format!("{} {place}", clash.message), clash.cure));
         }

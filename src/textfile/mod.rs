@@ -7,7 +7,7 @@
 //!
 //! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `survey` and `seen` know all files and
 //! whose each is; `meeting` decides what gives way to a new text, `rewrite` and `publish` do it; `audit` and `aged` look
-//! after what is published already; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
+//! after what is published already; `pieces` reads large files; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
 
 mod aged;
 mod audit;
@@ -17,6 +17,7 @@ mod error;
 mod header;
 mod lock;
 mod meeting;
+mod pieces;
 mod publish;
 mod rewrite;
 mod seen;
@@ -32,7 +33,7 @@ pub use lock::{Guard, LOCK_FILE};
 pub use publish::check;
 pub use seen::{Claims, Others};
 pub use state::State;
-pub use survey::{Content, Entry, Survey, read_path};
+pub use survey::{Content, Entry, Survey};
 
 /// The largest file that is published or read back, in bytes.
 pub const MAX_FILE: usize = 16 * 1024 * 1024;

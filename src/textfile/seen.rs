@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::header::{Claim, Header, Kind};
 use super::survey::{Content, Entry, Survey};
-use crate::exposition::{Facts, Harm, inspect};
+use crate::exposition::{Facts, Harm, Text, inspect_text};
 
 /// A file that was read.
 #[derive(Debug, Clone)]
@@ -36,13 +36,13 @@ pub(super) enum Owner {
 
 impl Seen {
     /// What the text of the file called `name` tells.
-    pub fn read(name: &OsStr, text: &[u8]) -> Self {
-        let owner = match name.to_str().map_or(Claim::Foreign, |name| Header::parse(text, name)) {
+    pub fn read(name: &OsStr, text: &mut dyn Text) -> Self {
+        let owner = match name.to_str().map_or(Claim::Foreign, |name| Header::claim(text, name)) {
             Claim::Ours(header) => Owner::of(&header),
             Claim::Doubtful => Owner::Doubtful,
             Claim::Copy | Claim::Foreign => Owner::Foreign,
         };
-        Self { owner, facts: inspect(text).facts }
+        Self { owner, facts: inspect_text(text).facts }
     }
 }
 

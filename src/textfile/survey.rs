@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::hash::{BuildHasher as _, RandomState};
-use std::io::Read as _;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -21,6 +21,8 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::directory::{Directory, Stamp, is_regular, kind_word};
 use super::error::Error;
+use super::pieces::Pieces;
+use crate::exposition::Text;
 
 /// How often a file that changes while it is read, or a directory that does, is looked at before that is the finding.
 const TRIES: usize = 5;
@@ -45,6 +47,14 @@ pub enum Content<T> {
 impl<T> Content<T> {
     /// What was made of its text, where it has one.
     pub fn text(&self) -> Option<&T> {
+        match self {
+            Content::Text(made) => Some(made),
+            _ => None,
+        }
+    }
+
+    /// Likewise.
+    pub fn into_text(self) -> Option<T> {
         match self {
             Content::Text(made) => Some(made),
             _ => None,
@@ -112,7 +122,7 @@ impl<T> Survey<T> {
     pub fn settle(
         &mut self,
         directory: &Directory,
-        mut make: impl FnMut(&OsStr, &[u8]) -> T,
+        mut make: impl FnMut(&OsStr, &mut dyn Text) -> T,
     ) -> Result<bool, Error> {
         for _ in 0..TRIES {
             if !self.refresh(directory, &mut make)? {
@@ -123,23 +133,39 @@ impl<T> Survey<T> {
     }
 
     /// Looks at the directory once more; whether anything has changed. `make` is given the name and the text of each
-    /// file that has. A file that is still [`Content::Changing`] counts as what it was.
+    /// file that has, and again where the file changes meanwhile. A file that is still [`Content::Changing`] counts as
+    /// what it was.
     ///
     /// # Errors
     /// Where the directory can't be listed. What was known stands then.
     pub fn refresh(
         &mut self,
         directory: &Directory,
-        make: impl FnMut(&OsStr, &[u8]) -> T,
+        make: impl FnMut(&OsStr, &mut dyn Text) -> T,
     ) -> Result<bool, Error> {
-        self.refresh_at(directory, now, make)
+        self.refresh_and(directory, make, |_, made| made)
     }
 
-    fn refresh_at(
+    /// As [`refresh`](Self::refresh), where more is to be done with what was made once the file is known to have stood
+    /// still: that is for `keep`.
+    ///
+    /// # Errors
+    /// As for `refresh`.
+    pub fn refresh_and<M>(
+        &mut self,
+        directory: &Directory,
+        make: impl FnMut(&OsStr, &mut dyn Text) -> M,
+        keep: impl FnMut(&OsStr, M) -> T,
+    ) -> Result<bool, Error> {
+        self.refresh_at(directory, now, make, keep)
+    }
+
+    fn refresh_at<M>(
         &mut self,
         directory: &Directory,
         now: impl Fn() -> Duration,
-        mut make: impl FnMut(&OsStr, &[u8]) -> T,
+        mut make: impl FnMut(&OsStr, &mut dyn Text) -> M,
+        mut keep: impl FnMut(&OsStr, M) -> T,
     ) -> Result<bool, Error> {
         let listed = directory.list()?.into_iter().map(|(name, _)| name);
         let mut names: Vec<OsString> = listed.filter(|name| name.as_bytes().ends_with(b".prom")).collect();
@@ -154,7 +180,7 @@ impl<T> Survey<T> {
         for name in names {
             let old = before.remove(&name);
             let was_there = old.is_some();
-            match self.look(directory.fd(), &name, old, now(), &mut buffer, &mut make) {
+            match self.look(directory.fd(), &name, old, now(), &mut buffer, (&mut make, &mut keep)) {
                 None => changed |= was_there,
                 Some((entry, is_new)) => {
                     changed |= is_new;
@@ -176,32 +202,51 @@ impl<T> Survey<T> {
     }
 
     /// What `name` is, and whether it has changed since it was `old`; `None` where it is gone.
-    fn look(
+    fn look<M>(
         &self,
         at: BorrowedFd<'_>,
         name: &OsStr,
         old: Option<Entry<T>>,
         now: Duration,
         buffer: &mut Vec<u8>,
-        make: &mut impl FnMut(&OsStr, &[u8]) -> T,
+        (make, keep): (&mut impl FnMut(&OsStr, &mut dyn Text) -> M, &mut impl FnMut(&OsStr, M) -> T),
     ) -> Option<(Entry<T>, bool)> {
         let known = old.as_ref().and_then(Entry::known);
-        let (content, is_link, stat) = match see(at, name, self.largest, known, buffer) {
+        let (mut young, mut made) = (None, None);
+        let mut visit = |stat: &FileStat, is_link: bool, text: &mut dyn Text| {
+            made = None;
+            let hash_before = old.as_ref().and_then(|old| old.young.filter(|_| old.is_at(stat, is_link)));
+            let is_young = is_young(stat, now);
+            let hash = (is_young || hash_before.is_some()).then(|| self.hash(text));
+            young = hash.filter(|_| is_young);
+            if hash_before.is_none() || hash != hash_before {
+                made = Some(make(name, text));
+            }
+        };
+        let (content, is_link, stat) = match see(at, name, self.largest, known, buffer, &mut visit) {
             Seen::Gone => return None,
             Seen::Known => return old.map(|old| (old, false)),
             Seen::New(content, is_link, stat) => (content, is_link, stat),
         };
-        let young = match (&content, &stat) {
-            (Content::Text(()), Some(stat)) if is_young(stat, now) => Some(self.hasher.hash_one(&buffer)),
-            _ => None,
-        };
-        let fresh = Entry { young, ..Entry::new(content, is_link, stat.as_ref()) };
+        let fresh = Entry::new(content, is_link, stat.as_ref());
+        let is_text = fresh.content == Content::Text(());
+        let made = made.filter(|_| is_text);
+        let young = young.filter(|_| is_text);
         match old {
-            Some(old) if old.is_as(&fresh, || self.hasher.hash_one(&buffer)) => {
+            Some(old) if if is_text { made.is_none() } else { old.hinders_as(&fresh) } => {
                 Some((Entry { young, ..old }, false))
             }
-            _ => Some((fresh.map(|()| make(name, buffer)), true)),
+            _ => Some((Entry { young, ..fresh.with(made.map(|made| keep(name, made)))? }, true)),
         }
+    }
+
+    fn hash(&self, text: &mut dyn Text) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        text.each(&mut |piece| {
+            hasher.write(piece);
+            ControlFlow::Continue(())
+        });
+        hasher.finish()
     }
 }
 
@@ -229,12 +274,17 @@ impl<T> Entry<T> {
         }
     }
 
-    /// Whether it is still the same, now that it was looked into and is `fresh`, whose text has `hash`.
-    fn is_as(&self, fresh: &Entry<()>, hash: impl FnOnce() -> u64) -> bool {
-        let alike = self.is_link == fresh.is_link && self.stamp == fresh.stamp;
-        match (&self.content, fresh.content) {
-            (Content::Text(_), Content::Text(())) => alike && self.young == Some(hash()),
-            (Content::Unreadable(old), Content::Unreadable(errno)) => alike && *old == errno,
+    /// Whether it is still the file that this status is of.
+    fn is_at(&self, stat: &FileStat, is_link: bool) -> bool {
+        self.is_link == is_link && self.stamp == Some(Stamp::of(stat))
+    }
+
+    /// Whether what hinders to read it is still the same.
+    fn hinders_as(&self, fresh: &Entry<()>) -> bool {
+        match (&self.content, &fresh.content) {
+            (Content::Unreadable(old), Content::Unreadable(errno)) => {
+                (self.is_link, self.stamp, old) == (fresh.is_link, fresh.stamp, errno)
+            }
             (Content::Changing, Content::Changing) => true,
             _ => false,
         }
@@ -242,51 +292,51 @@ impl<T> Entry<T> {
 }
 
 impl Entry<()> {
-    fn map<T>(self, make: impl FnOnce(()) -> T) -> Entry<T> {
+    /// With what was made of its text, if it has one.
+    fn with<T>(self, made: Option<T>) -> Option<Entry<T>> {
         let Self { content, is_link, mode, uid, gid, size, stamp, young } = self;
-        Entry { content: content.map(make), is_link, mode, uid, gid, size, stamp, young }
+        Some(Entry { content: content.with(made)?, is_link, mode, uid, gid, size, stamp, young })
     }
 }
 
 impl Content<()> {
-    fn map<T>(self, make: impl FnOnce(()) -> T) -> Content<T> {
-        match self {
-            Content::Text(()) => Content::Text(make(())),
+    /// With what was made of the text; `None` where it is one, and nothing was.
+    fn with<T>(self, made: Option<T>) -> Option<Content<T>> {
+        Some(match self {
+            Content::Text(()) => Content::Text(made?),
             Content::TooLarge(size) => Content::TooLarge(size),
             Content::Changing => Content::Changing,
             Content::Fifo => Content::Fifo,
             Content::NoFile(word) => Content::NoFile(word),
             Content::Unreadable(errno) => Content::Unreadable(errno),
-        }
+        })
     }
 }
 
-/// Reads the file at `path` into `buffer`, as an entry of a directory is read, whatever its name and size.
-pub fn read_path<T>(path: &Path, buffer: &mut Vec<u8>, make: impl FnOnce(&[u8]) -> T) -> Content<T> {
-    read_into(AT_FDCWD, path.as_os_str(), u64::MAX, buffer, make)
+/// Reads the file at `path` as an entry of a directory is read, whatever its name and size, and makes of it what `make`
+/// does, which is asked again where the file changes meanwhile.
+pub(super) fn read_path<T>(path: &Path, make: impl FnMut(&mut dyn Text) -> T) -> Content<T> {
+    read_at(AT_FDCWD, path.as_os_str(), u64::MAX, make)
 }
 
-/// Reads `name` of the directory `at` as a survey does.
+/// Likewise, `name` of the directory `at`, if it is not larger than `largest` bytes.
 pub(super) fn read_at<T>(
     at: BorrowedFd<'_>,
     name: &OsStr,
     largest: u64,
-    make: impl FnOnce(&[u8]) -> T,
+    mut make: impl FnMut(&mut dyn Text) -> T,
 ) -> Content<T> {
-    read_into(at, name, largest, &mut Vec::new(), make)
-}
-
-fn read_into<T>(
-    at: BorrowedFd<'_>,
-    name: &OsStr,
-    largest: u64,
-    buffer: &mut Vec<u8>,
-    make: impl FnOnce(&[u8]) -> T,
-) -> Content<T> {
-    match see(at, name, largest, None, buffer) {
-        Seen::New(content, ..) => content.map(|()| make(buffer)),
-        Seen::Gone | Seen::Known => Content::Unreadable(Errno::ENOENT),
+    let mut made = None;
+    let mut visit = |_: &FileStat, _: bool, text: &mut dyn Text| {
+        made = None;
+        made = Some(make(text));
+    };
+    let seen = see(at, name, largest, None, &mut Vec::new(), &mut visit);
+    match seen {
+        Seen::New(content, ..) => content.with(made),
+        Seen::Gone | Seen::Known => None,
     }
+    .unwrap_or(Content::Unreadable(Errno::ENOENT))
 }
 
 impl Directory {
@@ -314,19 +364,23 @@ enum Seen {
     Gone,
     /// What is known already.
     Known,
-    /// What it is (a text stands in the buffer), whether it is a link, and its status.
+    /// What it is, whether it is a link, and its status.
     New(Content<()>, bool, Option<FileStat>),
 }
 
-/// Looks at `name` in `at`, and into it unless it is `known`.
+/// What is done with a text: it is given its file's status, and whether a link leads there.
+type Visit<'a> = dyn FnMut(&FileStat, bool, &mut dyn Text) + 'a;
+
+/// Looks at `name` in `at`, and into it unless it is `known`. Of what `visit` is given, only the last counts, and that
+/// only if this comes to a text.
 fn see(
     at: BorrowedFd<'_>,
     name: &OsStr,
     largest: u64,
     known: Option<(Stamp, bool)>,
     buffer: &mut Vec<u8>,
+    visit: &mut Visit<'_>,
 ) -> Seen {
-    buffer.clear();
     let mut last = (false, None);
     for _ in 0..TRIES {
         let own = match fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -344,11 +398,15 @@ fn see(
             return Seen::Known;
         }
         let content = if !is_regular(&stat) {
-            special(&stat)
+            let content = special(&stat);
+            if content == Content::Text(()) {
+                visit(&stat, is_link, &mut &[][..]);
+            }
+            content
         } else if size(&stat) > largest {
             Content::TooLarge(size(&stat))
         } else {
-            match read(at, name, is_link, &stat, buffer) {
+            match read(at, name, is_link, &stat, buffer, visit) {
                 Ok(true) => Content::Text(()),
                 // It was replaced or written to since; what is there now is looked at anew.
                 Ok(false) | Err(Errno::ENOENT | Errno::ELOOP | Errno::ENXIO) => {
@@ -372,13 +430,14 @@ fn special(stat: &FileStat) -> Content<()> {
     }
 }
 
-/// Reads the regular file `name` of `stat` into `buffer`; whether it was that file, whole, from first to last.
+/// Gives the regular file `name` of `stat` to `visit`; whether it was that file, whole, from first to last.
 fn read(
     at: BorrowedFd<'_>,
     name: &OsStr,
     is_link: bool,
     stat: &FileStat,
     buffer: &mut Vec<u8>,
+    visit: &mut Visit<'_>,
 ) -> Result<bool, Errno> {
     // What has become a FIFO since is not waited for.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -397,20 +456,10 @@ fn read(
     if !is_same()? {
         return Ok(false);
     }
-    // One byte more tells of a file that grows, without reading on for ever.
-    let limit = size(stat).saturating_add(1);
-    let room = usize::try_from(limit).map_err(|_| Errno::ENOMEM)?;
-    buffer.clear();
-    if buffer.capacity() < room {
-        // Never the old and the new one at once.
-        *buffer = Vec::new();
-        buffer.try_reserve_exact(room).map_err(|_| Errno::ENOMEM)?;
-    }
-    (&file)
-        .take(limit)
-        .read_to_end(buffer)
-        .map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-    Ok(buffer.len() as u64 == size(stat) && is_same()?)
+    let size = usize::try_from(size(stat)).map_err(|_| Errno::ENOMEM)?;
+    let mut pieces = Pieces::new(&file, size, buffer);
+    visit(stat, is_link, &mut pieces);
+    Ok(pieces.was_whole()? && is_same()?)
 }
 
 fn kind(stat: &FileStat) -> SFlag {

@@ -3,7 +3,7 @@
 mod report;
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,7 +13,9 @@ use self::report::{Other, Place, Report};
 use super::complain;
 use crate::cli::Places;
 use crate::diagnostic::{self, Problem};
-use crate::exposition::{Clash, Facts, Finding, Position, Reading, Rule, Versions, clashes, inspect};
+use crate::exposition::{
+    Clash, Facts, Finding, Reading, Rule, Spot, Text, Versions, clashes, inspect_text, spots,
+};
 use crate::textfile::{Content, Directory, Entry, Survey, entry};
 
 /// More contradictions of one file with others are only counted.
@@ -29,7 +31,7 @@ const TRIES: usize = 5;
 pub fn run(paths: &[PathBuf], places: &Places, json: bool, strict: bool) -> ExitCode {
     let served = Directory::open_to_look(&places.textfile_dir);
     let served = served.ok().map(|directory| directory.with_node_exporter(&places.node_exporter));
-    let mut lint = Lint { report: Report::new(json), text: Vec::new(), served };
+    let mut lint = Lint { report: Report::new(json), served };
     match paths {
         [] => lint.directory(&places.textfile_dir),
         paths => paths.iter().for_each(|path| lint.path(path)),
@@ -37,15 +39,14 @@ pub fn run(paths: &[PathBuf], places: &Places, json: bool, strict: bool) -> Exit
     lint.report.finish(strict)
 }
 
-/// A place of a file that is read again.
-struct Spot {
-    place: Place,
-    before: Vec<u8>,
-    rest: Vec<u8>,
+/// A text that was read, and the places of what was found.
+struct Read {
+    reading: Reading,
+    spots: BTreeMap<usize, Spot>,
 }
 
-/// A text of a directory.
-struct Text {
+/// A file of a directory with a text.
+struct File {
     /// Its index in the report.
     file: usize,
     path: PathBuf,
@@ -53,8 +54,6 @@ struct Text {
 
 struct Lint {
     report: Report,
-    /// The text that is looked at: one buffer for all.
-    text: Vec<u8>,
     /// What the live node_exporter serves files from.
     served: Option<Directory>,
 }
@@ -64,41 +63,43 @@ impl Lint {
         if path == Path::new("-") {
             let mut text = Vec::new();
             let read = match entry::read_stream(std::io::stdin().lock(), &mut text) {
-                Ok(()) => Content::Text(()),
+                Ok(()) => Content::Text(read(&mut text.as_slice(), self.served.as_ref())),
                 Err(errno) => Content::Unreadable(errno),
             };
-            self.file(path, read, |lint| drop(lint.inspect(&text)));
+            self.file(path, read);
         } else if path.is_dir() {
             self.directory(path);
         } else {
-            let mut text = std::mem::take(&mut self.text);
-            let read = entry::read_file(path, &mut text, |_| ());
-            self.file(path, read, |lint| {
-                let facts = lint.inspect(&text);
-                if path.as_os_str().as_encoded_bytes().ends_with(b".prom") {
-                    lint.name(None, path, facts.rejected_by);
-                }
-            });
-            self.text = text;
+            let content = entry::read_file(path, |text| read(text, self.served.as_ref()));
+            let facts = self.file(path, content);
+            if path.as_os_str().as_encoded_bytes().ends_with(b".prom")
+                && let Some(facts) = facts
+            {
+                self.name(None, path, facts.rejected_by);
+            }
         }
     }
 
-    /// A file for itself: how it was read, and what to do if it was.
-    fn file(&mut self, path: &Path, read: Content<()>, look: impl FnOnce(&mut Self)) {
-        match read {
+    /// A file for itself; what it holds, if it has a text.
+    fn file(&mut self, path: &Path, content: Content<Read>) -> Option<Facts> {
+        match content {
             Content::Unreadable(errno) if errno != Errno::ENOMEM => {
                 let message = format!("can't be read: {}", errno.desc());
                 let shown = path.to_string_lossy();
                 complain(diagnostic::show(&shown, "", &Problem::whole(&message, "")));
                 self.report.unreadable(path, message);
+                None
             }
-            Content::Text(()) => {
+            Content::Text(read) => {
                 self.report.begin(path);
-                look(self);
+                Some(tell(&mut self.report, read))
             }
-            read => {
+            content => {
                 self.report.begin(path);
-                entry::content(path, &read).into_iter().for_each(|finding| self.report.whole(None, finding));
+                entry::content(path, &content)
+                    .into_iter()
+                    .for_each(|finding| self.report.whole(None, finding));
+                None
             }
         }
     }
@@ -108,9 +109,11 @@ impl Lint {
         let first = self.report.len();
         let mut survey: Survey<(usize, Facts)> = Survey::new(entry::LARGEST);
         let surveyed = Directory::open_to_look(path).and_then(|directory| {
-            survey.refresh(&directory, |name, text| {
-                let file = self.report.begin(&path.join(name));
-                (file, self.inspect(text))
+            let Self { report, served } = self;
+            let make = |_: &OsStr, text: &mut dyn Text| read(text, served.as_ref());
+            survey.refresh_and(&directory, make, |name, read| {
+                let file = report.begin(&path.join(name));
+                (file, tell(report, read))
             })?;
             Ok(directory)
         });
@@ -157,9 +160,10 @@ impl Lint {
             }
             let begun: HashMap<OsString, usize> =
                 texts.into_iter().map(|(name, file, _)| (name, file)).collect();
-            let again = survey.refresh(directory, |name, text| {
+            let make = |_: &OsStr, text: &mut dyn Text| inspect_text(text).facts;
+            let again = survey.refresh_and(directory, make, |name, facts| {
                 let file = begun.get(name).copied().unwrap_or_else(|| self.report.begin(&path.join(name)));
-                (file, inspect(text).facts)
+                (file, facts)
             });
             if !again.unwrap_or(false) {
                 return found;
@@ -173,7 +177,7 @@ impl Lint {
         path: PathBuf,
         directory: &Directory,
         entry: &Entry<(usize, Facts)>,
-        texts: &mut Vec<Text>,
+        texts: &mut Vec<File>,
     ) {
         let (file, rejected_by, finding) = match &entry.content {
             Content::Text((file, facts)) => (*file, facts.rejected_by, entry::file_mode(entry, directory)),
@@ -187,39 +191,7 @@ impl Lint {
         finding.into_iter().for_each(|finding| self.report.whole(Some(file), finding));
         self.name(Some(file), &path, rejected_by);
         if let Content::Text((file, _)) = &entry.content {
-            texts.push(Text { file: *file, path });
-        }
-    }
-
-    /// The text of the file that was begun last.
-    fn inspect(&mut self, text: &[u8]) -> Facts {
-        let mut reading = inspect(text);
-        self.ask_node_exporter(&mut reading);
-        let mut position = Position::new(text);
-        for finding in reading.findings {
-            let (line, column) = position.of(finding.at);
-            self.report.problem(None, finding, Some((Place { line, column }, position.line())), None);
-        }
-        self.report.more(None, reading.more);
-        self.report.is_at_least(reading.facts.worst);
-        reading.facts
-    }
-
-    /// The name of an optional collector's family is taken where the live node_exporter serves it.
-    fn ask_node_exporter(&self, reading: &mut Reading) {
-        let taken = self.served.as_ref().map(|directory| directory.taken(&reading.facts));
-        for taken in taken.unwrap_or_default() {
-            let harm = Some(taken.harm);
-            // What every version rejects does nothing else.
-            if !reading.facts.rejected_by.is_all() {
-                reading.facts.worst = reading.facts.worst.max(harm);
-            }
-            let is_its =
-                |finding: &&mut Finding| finding.rule == Rule::OptionalName && finding.at == taken.at;
-            if let Some(advice) = reading.findings.iter_mut().find(is_its) {
-                let finding = Finding::new(Rule::ReservedName, taken.at, taken.message, taken.cure);
-                *advice = Finding { harm, ..finding };
-            }
+            texts.push(File { file: *file, path });
         }
     }
 
@@ -230,7 +202,7 @@ impl Lint {
     }
 
     /// What was found between files, each told at the later one, which is read again to show the line.
-    fn clashes(&mut self, texts: &[Text], found: &[Clash]) {
+    fn clashes(&mut self, texts: &[File], found: &[Clash]) {
         let mut told: BTreeMap<usize, usize> = BTreeMap::new();
         let mut kept = Vec::new();
         for clash in found {
@@ -240,41 +212,63 @@ impl Lint {
                 kept.push(clash);
             }
         }
-        let mut spots: BTreeMap<(usize, usize), Option<Spot>> = BTreeMap::new();
+        let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for clash in &kept {
-            spots.insert((clash.file, clash.at), None);
-            spots.insert((clash.other, clash.other_at), None);
+            wanted.entry(clash.file).or_default().push(clash.at);
+            wanted.entry(clash.other).or_default().push(clash.other_at);
         }
-        let mut files: Vec<usize> = spots.keys().map(|(file, _)| *file).collect();
-        files.dedup();
-        for file in files {
+        let mut found: BTreeMap<usize, BTreeMap<usize, Spot>> = BTreeMap::new();
+        for (file, wanted) in wanted {
             let Some(text) = texts.get(file) else { continue };
-            entry::read_file(&text.path, &mut self.text, |text| {
-                let mut position = Position::new(text);
-                for ((_, at), spot) in spots.range_mut((file, 0)..=(file, usize::MAX)) {
-                    let (line, column) = position.of(*at);
-                    let (before, rest) = position.line();
-                    let (before, rest) = (before.to_vec(), rest.to_vec());
-                    *spot = Some(Spot { place: Place { line, column }, before, rest });
-                }
-            });
+            let read = entry::read_file(&text.path, |text| spots(text, wanted.iter().copied()));
+            found.extend(read.into_text().map(|spots| (file, spots)));
         }
-        let spot = |file, at| spots.get(&(file, at)).and_then(Option::as_ref);
+        let spot = |file, at| found.get(&file).and_then(|spots| spots.get(&at));
         for clash in kept {
             let (Some(text), Some(twin)) = (texts.get(clash.file), texts.get(clash.other)) else { continue };
             let name = twin.path.file_name().unwrap_or_default().to_string_lossy();
-            let other = spot(clash.other, clash.other_at).map(|spot| spot.place);
+            let other = spot(clash.other, clash.other_at).map(Place::of);
             let message = match other {
                 Some(Place { line, .. }) => format!("{} {name}:{line}", clash.message),
                 None => format!("{} {name}", clash.message),
             };
             let other = other.map(|place| Other { path: twin.path.to_string_lossy().into_owned(), place });
-            let at = spot(clash.file, clash.at).map(|spot| (spot.place, (&*spot.before, &*spot.rest)));
             let finding = Finding::new(clash.rule, clash.at, message, clash.cure);
-            self.report.problem(Some(text.file), finding, at, other);
+            self.report.problem(Some(text.file), finding, spot(clash.file, clash.at), other);
         }
         for (file, count) in told {
             self.report.more(texts.get(file).map(|text| text.file), count.saturating_sub(MOST));
         }
     }
+}
+
+/// Reads `text`. The name of an optional collector's family is taken where the live node_exporter, which reads `served`,
+/// serves it.
+fn read(text: &mut dyn Text, served: Option<&Directory>) -> Read {
+    let mut reading = inspect_text(text);
+    for taken in served.map(|directory| directory.taken(&reading.facts)).unwrap_or_default() {
+        let harm = Some(taken.harm);
+        // What every version rejects does nothing else.
+        if !reading.facts.rejected_by.is_all() {
+            reading.facts.worst = reading.facts.worst.max(harm);
+        }
+        let is_its = |finding: &&mut Finding| finding.rule == Rule::OptionalName && finding.at == taken.at;
+        if let Some(advice) = reading.findings.iter_mut().find(is_its) {
+            let finding = Finding::new(Rule::ReservedName, taken.at, taken.message, taken.cure);
+            *advice = Finding { harm, ..finding };
+        }
+    }
+    let spots = spots(text, reading.findings.iter().map(|finding| finding.at));
+    Read { reading, spots }
+}
+
+/// Tells `report` what was found in the file that was begun last; what that holds.
+fn tell(report: &mut Report, Read { reading, spots }: Read) -> Facts {
+    for finding in reading.findings {
+        let spot = spots.get(&finding.at);
+        report.problem(None, finding, spot, None);
+    }
+    report.more(None, reading.more);
+    report.is_at_least(reading.facts.worst);
+    reading.facts
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::super::{FAILED, GOOD, USAGE, show};
 use crate::diagnostic::{Problem, printable, show_effect};
-use crate::exposition::{Finding, Harm};
+use crate::exposition::{Finding, Harm, Spot};
 
 /// What was found, as it is printed with `--json`.
 #[derive(Debug, Default, Serialize)]
@@ -103,8 +103,12 @@ pub(super) struct Other {
     pub place: Place,
 }
 
-/// A line before the place that is meant, and from it on.
-pub(super) type Halves<'a> = (&'a [u8], &'a [u8]);
+impl Place {
+    /// That of `spot`.
+    pub fn of(spot: &Spot) -> Self {
+        Self { line: spot.line, column: spot.column }
+    }
+}
 
 impl Report {
     /// An empty one, to be told at once or, with `json`, as one document.
@@ -156,7 +160,7 @@ impl Report {
         &mut self,
         file: Option<usize>,
         finding: Finding,
-        at: Option<(Place, Halves<'_>)>,
+        spot: Option<&Spot>,
         other: Option<Other>,
     ) {
         let json = self.json;
@@ -169,7 +173,7 @@ impl Report {
         if json {
             file.problems.push(Shown {
                 path: file.path.clone(),
-                place: at.map(|(place, _)| place),
+                place: spot.map(Place::of),
                 rule: rule.name(),
                 class,
                 message,
@@ -180,10 +184,10 @@ impl Report {
             });
             return;
         }
-        let place = at.map_or(Place { line: 0, column: 0 }, |(place, _)| place);
+        let Place { line, column } = spot.map_or(Place { line: 0, column: 0 }, Place::of);
         let message = format!("{class} {}: {message}", rule.name());
-        let problem = Problem { line: place.line, column: place.column, message, cure };
-        let source = at.map(|(_, source)| source);
+        let problem = Problem { line, column, message, cure };
+        let source = spot.map(|spot| (&*spot.before, &*spot.rest));
         show(format_args!("{}\n", show_effect(&file.path, source, &problem, rule.effect())));
     }
 

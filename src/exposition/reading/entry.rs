@@ -1,6 +1,7 @@
 //! What one text says of a family, while it is read and when it is.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use super::super::family::{Family, Kind, Sample};
 use super::super::parts::Parts;
@@ -10,11 +11,11 @@ use super::super::union::FamilyFacts;
 
 /// What the text says of a family.
 #[derive(Default)]
-pub(super) struct Entry<'t> {
-    pub name: Cow<'t, [u8]>,
+pub(super) struct Entry {
+    pub name: Rc<[u8]>,
     /// The line that names it first.
     pub first: usize,
-    pub help: Option<Token<'t>>,
+    pub help: Option<Help>,
     pub word: Option<Word>,
     pub kind_at: Option<usize>,
     /// The samples of a counter, gauge or untyped family.
@@ -29,7 +30,19 @@ pub(super) struct Entry<'t> {
     pub samples: Vec<Sample>,
 }
 
-impl Entry<'_> {
+/// A HELP text, still escaped, and where it stands.
+pub(super) struct Help {
+    pub at: usize,
+    pub bytes: Box<[u8]>,
+}
+
+impl Help {
+    fn token(&self) -> Token<'_> {
+        Token { at: self.at, bytes: &self.bytes }
+    }
+}
+
+impl Entry {
     pub fn kind(&self) -> Kind {
         match self.word {
             Some(Word::Kind(kind)) => kind,
@@ -58,9 +71,9 @@ impl Entry<'_> {
         FamilyFacts {
             name: self.name().into(),
             kind: self.kind(),
-            help: self.help.map(|help| help.unescaped().as_ref().into()),
+            help: self.help.as_ref().map(|help| help.token().unescaped().as_ref().into()),
             at: self.first,
-            help_at: self.help.map_or(self.first, |help| help.at),
+            help_at: self.help.as_ref().map_or(self.first, |help| help.at),
             kind_at: self.kind_at.unwrap_or(self.first),
             series: self.series,
             opaque: self.opaque,
@@ -71,7 +84,7 @@ impl Entry<'_> {
     pub fn into_family(self) -> Family {
         Family {
             name: Cow::Owned(self.name().to_owned()),
-            help: self.help.map(|help| Cow::Owned(help.text().into_owned())),
+            help: self.help.as_ref().map(|help| Cow::Owned(help.token().text().into_owned())),
             kind: self.word.map(|_| self.kind()),
             samples: self.samples,
         }

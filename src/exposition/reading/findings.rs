@@ -1,7 +1,7 @@
 //! The list of what was found, of which no more is kept than anybody reads.
 
 use super::super::rules::Finding;
-use super::super::text::Position;
+use super::super::text::{Text, spots};
 
 /// More problems than this help nobody, and hostile text could ask for memory with them.
 pub(in super::super) const MOST: usize = 100;
@@ -32,14 +32,13 @@ impl Findings {
     }
 
     /// Those kept, in the order of `text`, each with the line it refers to; how many were not.
-    pub(super) fn into_sorted(mut self, text: &[u8]) -> (Vec<Finding>, usize) {
+    pub(super) fn into_sorted(mut self, text: &mut dyn Text) -> (Vec<Finding>, usize) {
         self.trim();
-        let mut referring: Vec<(usize, &mut String)> =
-            self.kept.iter_mut().filter_map(|finding| Some((finding.other?, &mut finding.message))).collect();
-        referring.sort_by_key(|(other, _)| *other);
-        let mut position = Position::new(text);
-        for (other, message) in referring {
-            message.push_str(&format!(", in line {}", position.of(other).0));
+        let lines = spots(text, self.kept.iter().filter_map(|finding| finding.other));
+        for finding in &mut self.kept {
+            if let Some(spot) = finding.other.and_then(|other| lines.get(&other)) {
+                finding.message.push_str(&format!(", in line {}", spot.line));
+            }
         }
         (self.kept, self.dropped)
     }

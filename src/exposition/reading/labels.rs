@@ -4,7 +4,7 @@ use super::super::family::Kind;
 use super::super::parts::PartKind;
 use super::super::rules::{Finding, Harm, Rule};
 use super::super::scan::{Label, number};
-use super::super::series::label_hash;
+use super::super::series::{label_hash, spell};
 use super::super::text::short;
 use super::Reader;
 
@@ -21,12 +21,12 @@ pub(super) struct LabelSums {
     pub is_new: bool,
 }
 
-impl<'t> Reader<'t> {
+impl Reader {
     /// What the labels of a sample come to; `None` where a bound is no number, so that nobody can tell.
     pub(super) fn labels(
         &mut self,
         start: usize,
-        labels: &[Label<'t>],
+        labels: &[Label<'_>],
         family: usize,
         kind: Kind,
         part: PartKind,
@@ -64,21 +64,22 @@ impl<'t> Reader<'t> {
         }
         if own.is_some() {
             self.before.clear();
-            self.before.extend(labels.iter().filter(|label| Some(label.name.bytes) != own));
+            let others = labels.iter().filter(|label| Some(label.name.bytes) != own);
+            others.for_each(|label| spell(label, &mut self.before));
             self.before_sums = set;
             self.before_family = Some(family);
         }
         Some(set)
     }
 
-    fn second_label(&mut self, start: usize, label: &Label<'t>) {
+    fn second_label(&mut self, start: usize, label: &Label<'_>) {
         let message = format!("a second label `{}`", short(label.name.str()));
         let at = start + label.name.at;
         self.find(Finding::new(Rule::DuplicateLabel, at, message, "keep one of the two"));
     }
 
     /// The number of a label `le` or `quantile`.
-    fn bound(&mut self, at: usize, label: &Label<'t>, part: PartKind, count: usize) -> Option<f64> {
+    fn bound(&mut self, at: usize, label: &Label<'_>, part: PartKind, count: usize) -> Option<f64> {
         let name = label.name.str();
         if count == 2 {
             let message = format!("a second label `{name}`");
@@ -119,13 +120,14 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Whether `labels` are those of `before`, in the same order, but for `own`.
-fn is_same_set(before: &[Label<'_>], labels: &[Label<'_>], own: Option<&[u8]>) -> bool {
+/// Whether `labels` are those spelled in `before`, in the same order, but for `own`.
+fn is_same_set(before: &[u8], labels: &[Label<'_>], own: Option<&[u8]>) -> bool {
     let mut others = labels.iter().filter(|label| Some(label.name.bytes) != own);
-    let same = |one: &Label<'_>, two: &Label<'_>| {
-        one.name.bytes == two.name.bytes && one.value.bytes == two.value.bytes
-    };
-    before.iter().all(|one| others.next().is_some_and(|two| same(one, two))) && others.next().is_none()
+    let rest = others.try_fold(before, |rest, label| {
+        let rest = rest.strip_prefix(label.name.bytes)?.strip_prefix(b"=\"")?;
+        rest.strip_prefix(label.value.bytes)?.strip_prefix(b"\"")
+    });
+    rest.is_some_and(<[u8]>::is_empty)
 }
 
 /// The first label whose name stands before it already; `own` may.

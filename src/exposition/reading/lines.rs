@@ -1,14 +1,16 @@
 //! Line by line: what each says of its family.
 
 use super::super::family::Kind;
+use super::super::flaw::{Fault, Flaw};
 use super::super::parts::{Part, PartKind, Run};
 use super::super::rules::{Finding, Rule};
-use super::super::scan::{Fault, Flaw, Label, Line, Scanner, Token, Word, is_blank};
+use super::super::scan::{Label, Line, Scanner, Token, Word, is_blank};
 use super::super::series::SeriesRef;
 use super::super::text::short;
+use super::entry::Help;
 use super::{Grammar, Reader};
 
-impl<'t> Reader<'t> {
+impl Reader {
     /// `rest` is what stands after the last line feed: nothing, or else a line that was cut.
     pub(super) fn after_last_line_feed(&mut self, at: usize, rest: &[u8]) {
         if rest.iter().any(|byte| !is_blank(*byte)) {
@@ -26,12 +28,12 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub(super) fn line(&mut self, scanner: &mut Scanner<'t>, start: usize, bytes: &'t [u8]) {
+    pub(super) fn line<'t>(&mut self, scanner: &mut Scanner<'t>, start: usize, bytes: &'t [u8]) {
         self.rejected_above = self.rejected_by;
         let line = self.scanned(scanner, start, bytes);
         self.unlike_promdrops(scanner, start, &line);
         if let Some(note) = scanner.note {
-            self.fault(start + note.at, note.flaw);
+            self.fault_in(start, bytes, note);
         }
         match line {
             Ok(Line::Blank | Line::Comment) => {}
@@ -54,13 +56,13 @@ impl<'t> Reader<'t> {
             }
             Err(fault) => {
                 self.unread = true;
-                self.fault(start + fault.at, fault.flaw);
+                self.fault_in(start, bytes, fault);
             }
         }
     }
 
     /// What the line is, whether or not it ends in CR LF.
-    fn scanned(
+    fn scanned<'t>(
         &mut self,
         scanner: &mut Scanner<'t>,
         start: usize,
@@ -86,7 +88,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What promdrop would have written otherwise.
-    fn unlike_promdrops(&mut self, scanner: &Scanner<'t>, start: usize, line: &Result<Line<'t>, Fault>) {
+    fn unlike_promdrops(&mut self, scanner: &Scanner<'_>, start: usize, line: &Result<Line<'_>, Fault>) {
         if self.grammar == Grammar::Canonical {
             if let Some(odd) = scanner.odd {
                 self.fault(start + odd.at, odd.flaw);
@@ -98,7 +100,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn help(&mut self, start: usize, name_at: usize, name: &[u8], text: Token<'t>) {
+    fn help(&mut self, start: usize, name_at: usize, name: &[u8], text: Token<'_>) {
         let at = start + name_at;
         let is_first = !self.by_name.contains_key(name);
         let index = match self.whole_of(name) {
@@ -110,7 +112,6 @@ impl<'t> Reader<'t> {
             }
             None => self.family(at, name),
         };
-        let text = Token { at: start + text.at, ..text };
         let Some(family) = self.families.get_mut(index) else { return };
         if text.bytes.is_empty() {
             return;
@@ -118,7 +119,7 @@ impl<'t> Reader<'t> {
         if family.help.is_some() {
             return self.fault(at, Flaw::SecondHelp);
         }
-        family.help = Some(text);
+        family.help = Some(Help { at: start + text.at, bytes: text.bytes.into() });
         if !is_first {
             self.not_canonical(at, "HELP after other lines of its family");
         }
@@ -157,16 +158,20 @@ impl<'t> Reader<'t> {
         Finding::new(Rule::GaugeHistogram, at, message, cure)
     }
 
-    fn sample(&mut self, start: usize, name: Token<'t>, labels: &[Label<'t>], value_at: usize, value: f64) {
+    fn sample(&mut self, start: usize, name: Token<'_>, labels: &[Label<'_>], value_at: usize, value: f64) {
         let at = start + name.at;
         let (index, part) = match self.last {
-            Some((last, index, part)) if last == name.bytes => (index, part),
+            Some((index, part)) if self.last_name == name.bytes => (index, part),
             _ => match self.whole_of(name.bytes) {
                 Some((index, part)) => (index, part),
                 None => (self.family(at, name.bytes), PartKind::Bare),
             },
         };
-        self.last = Some((name.bytes, index, part));
+        if self.last != Some((index, part)) {
+            self.last = Some((index, part));
+            self.last_name.clear();
+            self.last_name.extend_from_slice(name.bytes);
+        }
         self.visit(at, index);
         self.last_sample = Some(index);
         let Some(family) = self.families.get_mut(index) else { return };

@@ -8,8 +8,9 @@ mod lines;
 mod quotes;
 mod whole;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use foldhash::fast::RandomState;
 
@@ -19,10 +20,11 @@ pub(super) use self::findings::MOST;
 use self::labels::LabelSums;
 use super::Facts;
 use super::family::{Family, Kind};
+use super::flaw::{Fault, Flaw};
 use super::parts::PartKind;
 use super::rules::{Finding, Harm, Rule, Versions};
-use super::scan::{Flaw, Label, Scanner, is_blank};
-use super::text::{Position, short};
+use super::scan::{Scanner, is_blank};
+use super::text::{Position, Text, short};
 use crate::diagnostic::Problem;
 
 /// What one file's text holds, and what is wrong with it.
@@ -38,9 +40,14 @@ pub struct Reading {
 
 /// Reads one file's text as node_exporter does, whoever wrote it, and finds what would do harm on any supported
 /// version, or is bad style.
-pub fn inspect(text: &[u8]) -> Reading {
-    let mut reader = Reader::new(text, Grammar::Lenient);
-    let families = reader.run().into_iter().map(Entry::into_facts).collect();
+pub fn inspect(mut text: &[u8]) -> Reading {
+    inspect_text(&mut text)
+}
+
+/// As [`inspect`], of a text that need not be in memory.
+pub fn inspect_text(text: &mut dyn Text) -> Reading {
+    let mut reader = Reader::new(Grammar::Lenient);
+    let families = reader.run(text).into_iter().map(Entry::into_facts).collect();
     let facts = Facts { families, rejected_by: reader.rejected_by, worst: reader.worst() };
     let (mut findings, more_harms) = reader.harms.into_sorted(text);
     let (advice, more_advice) = reader.advice.into_sorted(text);
@@ -71,13 +78,13 @@ pub fn prove(bytes: &[u8]) -> Result<Facts, Vec<Problem>> {
     Ok(Facts { families, rejected_by: Versions::NONE, worst: None })
 }
 
-fn check(text: &[u8], grammar: Grammar) -> Result<Vec<Entry<'_>>, Vec<Problem>> {
-    let mut reader = Reader::new(text, grammar);
-    let families = reader.run();
+fn check(mut text: &[u8], grammar: Grammar) -> Result<Vec<Entry>, Vec<Problem>> {
+    let mut reader = Reader::new(grammar);
+    let families = reader.run(&mut text);
     if reader.harms.is_empty() {
         return Ok(families);
     }
-    let (findings, more) = reader.harms.into_sorted(text);
+    let (findings, more) = reader.harms.into_sorted(&mut text);
     let mut position = Position::new(text);
     let mut problems: Vec<Problem> = findings
         .into_iter()
@@ -102,17 +109,17 @@ enum Grammar {
     Canonical,
 }
 
-struct Reader<'t> {
-    text: &'t [u8],
+struct Reader {
     grammar: Grammar,
-    families: Vec<Entry<'t>>,
-    by_name: HashMap<Cow<'t, [u8]>, usize, RandomState>,
+    families: Vec<Entry>,
+    by_name: HashMap<Rc<[u8]>, usize, RandomState>,
     /// The family of the line before.
     current: Option<usize>,
     /// The name of the sample before, and what it was found to be: the next one is mostly called the same.
-    last: Option<(&'t [u8], usize, PartKind)>,
+    last_name: Vec<u8>,
+    last: Option<(usize, PartKind)>,
     /// The labels of the last sample of a histogram or summary, without the bound, and what they come to.
-    before: Vec<Label<'t>>,
+    before: Vec<u8>,
     before_sums: LabelSums,
     before_family: Option<usize>,
     /// The family of the last sample that has a name.
@@ -132,14 +139,14 @@ struct Reader<'t> {
     saw_family: bool,
 }
 
-impl<'t> Reader<'t> {
-    fn new(text: &'t [u8], grammar: Grammar) -> Self {
+impl Reader {
+    fn new(grammar: Grammar) -> Self {
         Self {
-            text,
             grammar,
             families: Vec::new(),
             by_name: HashMap::default(),
             current: None,
+            last_name: Vec::new(),
             last: None,
             last_sample: None,
             before: Vec::new(),
@@ -158,23 +165,31 @@ impl<'t> Reader<'t> {
     }
 
     /// Reads all of the text; the families that any version serves.
-    fn run(&mut self) -> Vec<Entry<'t>> {
-        let text = self.text;
-        let mut scanner = Scanner::of(text);
+    fn run(&mut self, text: &mut dyn Text) -> Vec<Entry> {
         let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', text) {
+        text.each(&mut |piece| {
+            let read = self.piece(start, piece);
+            start += piece.len();
+            read
+        });
+        self.whole(text);
+        std::mem::take(&mut self.families).into_iter().filter(Entry::is_served).collect()
+    }
+
+    /// Reads the lines of a piece, which begins at `base` in the text.
+    fn piece(&mut self, base: usize, piece: &[u8]) -> ControlFlow<()> {
+        let mut scanner = Scanner::of(piece);
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', piece) {
             // Past so many, no version reads on, and nobody wants to.
             if self.harms.dropped > 0 && self.rejected_by.is_all() {
-                break;
+                return ControlFlow::Break(());
             }
-            self.line(&mut scanner, start, text.get(start..end).unwrap_or_default());
+            self.line(&mut scanner, base + start, piece.get(start..end).unwrap_or_default());
             start = end + 1;
         }
-        if !text.get(start..).unwrap_or_default().contains(&b'\n') {
-            self.after_last_line_feed(start, text.get(start..).unwrap_or_default());
-        }
-        self.whole();
-        std::mem::take(&mut self.families).into_iter().filter(Entry::is_served).collect()
+        self.after_last_line_feed(base + start, piece.get(start..).unwrap_or_default());
+        ControlFlow::Continue(())
     }
 
     /// The class of the file as a whole: what is rejected by all versions does nothing else.
@@ -203,8 +218,14 @@ impl<'t> Reader<'t> {
     }
 
     fn fault(&mut self, at: usize, flaw: Flaw) {
-        let (message, cure) = flaw.describe(&self.quote(at));
+        let (message, cure) = flaw.describe("");
         self.find(Finding::new(flaw.rule(), at, message, cure));
+    }
+
+    /// What is wrong within `line`, which begins at `start`.
+    fn fault_in(&mut self, start: usize, line: &[u8], Fault { at, flaw }: Fault) {
+        let (message, cure) = flaw.describe(&quote(line, at));
+        self.find(Finding::new(flaw.rule(), start + at, message, cure));
     }
 
     fn not_canonical(&mut self, at: usize, what: &'static str) {
@@ -244,12 +265,8 @@ impl<'t> Reader<'t> {
             return index;
         }
         let index = self.families.len();
-        // A slice of the text, unless it stood in quotes.
-        let name = match self.text.get(at..at + name.len()) {
-            Some(there) if there == name => Cow::Borrowed(there),
-            _ => Cow::Owned(name.to_vec()),
-        };
-        self.families.push(Entry { name: name.clone(), first: at, ..Entry::default() });
+        let name: Rc<[u8]> = name.into();
+        self.families.push(Entry { name: Rc::clone(&name), first: at, ..Entry::default() });
         self.by_name.insert(name, index);
         self.current = Some(index);
         index
@@ -261,13 +278,12 @@ impl<'t> Reader<'t> {
             self.current = Some(index);
         }
     }
+}
 
-    /// The start of the word at `at`.
-    fn quote(&self, at: usize) -> String {
-        let rest = self.text.get(at..).unwrap_or_default();
-        let is_end = |byte: &u8| is_blank(*byte) || *byte == b'\n';
-        let end = rest.iter().take(160).position(is_end).unwrap_or(rest.len().min(160)).max(1);
-        let word = String::from_utf8_lossy(rest.get(..end).unwrap_or(rest));
-        short(word.trim_end_matches('\r')).into_owned()
-    }
+/// The start of the word at `at` in `line`.
+fn quote(line: &[u8], at: usize) -> String {
+    let rest = line.get(at..).unwrap_or_default();
+    let end = rest.iter().take(160).position(|byte| is_blank(*byte)).unwrap_or(rest.len().min(160)).max(1);
+    let word = String::from_utf8_lossy(rest.get(..end).unwrap_or(rest));
+    short(word.trim_end_matches('\r')).into_owned()
 }

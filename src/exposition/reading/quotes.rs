@@ -5,7 +5,7 @@ use super::super::rules::{Finding, Rule, Versions};
 use super::super::scan::is_label_byte;
 use super::Reader;
 
-impl Reader<'_> {
+impl Reader {
     /// A sample with quotes or without a name.
     pub(super) fn quoted(&mut self, at: usize, quoted: &Quoted) {
         let cure = "write a name of letters, digits, `_` and `:` before the brace, without quotes: name{label=\"value\"} 1";

@@ -4,24 +4,24 @@ use super::super::family::Kind;
 use super::super::reserved::{self, Reserved, Tier};
 use super::super::rules::{Finding, Harm, Rule};
 use super::super::scan::Word;
-use super::super::series;
+use super::super::series::{duplicates, label_set};
 use super::super::style;
-use super::super::text::short;
+use super::super::text::{Text, short};
 use super::entry::Entry;
 use super::{Grammar, Reader};
 
-impl<'t> Reader<'t> {
+impl Reader {
     /// What can only be judged once all is read.
-    pub(super) fn whole(&mut self) {
+    pub(super) fn whole(&mut self, text: &mut dyn Text) {
         let mut families = std::mem::take(&mut self.families);
         for family in &mut families {
-            self.family_as_a_whole(family);
+            self.family_as_a_whole(text, family);
         }
         self.suffix_clashes(&families);
         self.families = families;
     }
 
-    fn family_as_a_whole(&mut self, family: &mut Entry<'t>) {
+    fn family_as_a_whole(&mut self, text: &mut dyn Text, family: &mut Entry) {
         let kind = family.kind();
         self.help_text(family);
         if family.sample_at.is_none() {
@@ -31,11 +31,9 @@ impl<'t> Reader<'t> {
             self.gauge_histogram(family.kind_at.unwrap_or(family.first));
         }
         self.reserved_name(family, kind);
-        let text = self.text;
         if kind.suffixes().is_empty() {
-            let labels = |at| series::labels_at(text, at, None, false);
-            let found = series::duplicates(&mut family.series, labels);
-            for (first, at) in found {
+            let labels = |at| label_set(&text.line(at)?, None, false);
+            for (first, at) in duplicates(&mut family.series, labels) {
                 self.duplicate(family, first, at);
             }
         } else {
@@ -57,16 +55,16 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn duplicate(&mut self, family: &Entry<'t>, first: usize, at: usize) {
+    fn duplicate(&mut self, family: &Entry, first: usize, at: usize) {
         let message = format!("this series of `{}` is there already", short(family.name()));
         let cure = "print each series once; give it a label that tells the two apart";
         let finding = Finding::new(Rule::DuplicateSeries, at, message, cure);
         self.find(Finding { other: Some(first), ..finding });
     }
 
-    fn help_text(&mut self, family: &Entry<'t>) {
-        let Some(help) = family.help else { return };
-        let Ok(text) = std::str::from_utf8(help.bytes) else {
+    fn help_text(&mut self, family: &Entry) {
+        let Some(help) = &family.help else { return };
+        let Ok(text) = std::str::from_utf8(&help.bytes) else {
             let message = "the HELP text is not UTF-8: Prometheus would refuse the whole scrape";
             let finding = Finding::new(
                 Rule::HelpUtf8,
@@ -92,7 +90,7 @@ impl<'t> Reader<'t> {
         self.find(Finding::new(Rule::HelpText, help.at, message, cure));
     }
 
-    fn reserved_name(&mut self, family: &Entry<'t>, kind: Kind) {
+    fn reserved_name(&mut self, family: &Entry, kind: Kind) {
         let Some(Reserved { tier, harm, message, .. }) = reserved::owner(family.name(), kind) else { return };
         match tier {
             Tier::Default => {
@@ -108,7 +106,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn suffix_clashes(&mut self, families: &[Entry<'t>]) {
+    fn suffix_clashes(&mut self, families: &[Entry]) {
         for family in families {
             if family.word == Some(Word::GaugeHistogram) && family.sample_at.is_none() {
                 self.gauge_histogram_parts(family, families);
@@ -139,13 +137,13 @@ impl<'t> Reader<'t> {
 
     /// Up to 1.9.0 these are families of their own. Later versions take them for parts where they stand below the TYPE:
     /// they die of samples, and reject a second TYPE or HELP.
-    fn gauge_histogram_parts(&mut self, family: &Entry<'t>, families: &[Entry<'t>]) {
+    fn gauge_histogram_parts(&mut self, family: &Entry, families: &[Entry]) {
         let Some(kind_at) = family.kind_at.filter(|_| self.grammar == Grammar::Lenient) else { return };
         let part = |suffix: &&'static str| {
             let part = [&*family.name, suffix.as_bytes()].concat();
             self.by_name.get(part.as_slice()).and_then(|index| families.get(*index))
         };
-        let parts: Vec<&Entry<'_>> = Kind::Histogram.suffixes().iter().filter_map(part).collect();
+        let parts: Vec<&Entry> = Kind::Histogram.suffixes().iter().filter_map(part).collect();
         let mut below = parts.iter().filter(|part| part.first > kind_at);
         let helps = below.clone().filter(|part| part.help.is_some()).count();
         if below.clone().any(|part| part.sample_at.is_some()) {
