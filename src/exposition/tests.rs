@@ -1,6 +1,7 @@
 //! Reading, rendering and proving together: the measured corpus, and texts and families made at random.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -258,6 +259,31 @@ fn every_case_of_the_corpus_is_judged_by_its_class() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
+}
+
+/// A text in the smallest pieces there are: each a line.
+struct ByLine<'a>(&'a [u8]);
+
+impl Text for ByLine<'_> {
+    fn each(&mut self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        let _ = self.0.split_inclusive(|byte| *byte == b'\n').try_for_each(take);
+    }
+
+    fn line(&mut self, at: usize) -> Option<Vec<u8>> {
+        Some(line_at(self.0, at).to_vec())
+    }
+}
+
+#[test]
+fn a_text_is_judged_alike_in_pieces_and_as_a_whole() {
+    for case in CASES.iter() {
+        let (pieces, whole) = (inspect_text(&mut ByLine(&case.text)), inspect(&case.text));
+        assert_eq!(format!("{pieces:?}"), format!("{whole:?}"), "{}", case.name);
+        let every = || 0..case.text.len();
+        let found = spots(&mut ByLine(&case.text), every());
+        assert_eq!(found, spots(&mut case.text.as_slice(), every()), "{}", case.name);
+        assert_eq!(found.len(), case.text.len());
+    }
 }
 
 /// The rules that one file breaks for node_exporter, without advice, and those that `read` refuses it for.
