@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 
 use nix::errno::Errno;
+use nix::sys::stat::{FileStat, fstat};
 
+use super::directory::Stamp;
 use crate::exposition::Text;
 
 /// Bytes that are read at once; few enough to stay in the processor's cache while they are looked at.
@@ -15,9 +17,10 @@ const PIECE: usize = 256 * 1024;
 /// Bytes that are read for one line: those that are asked for often follow each other.
 const FOR_A_LINE: usize = 16 * 1024;
 
-/// A file, which should be `size` bytes long.
+/// A file, which should stay as it was when it was looked at.
 pub(super) struct Pieces<'a> {
     file: &'a File,
+    stamp: Stamp,
     size: usize,
     /// What was read last, and what was there before it.
     buffer: &'a mut Vec<u8>,
@@ -27,37 +30,43 @@ pub(super) struct Pieces<'a> {
     length: usize,
     /// How many of them are whole lines.
     lines: usize,
-    /// Why it ends early: an error, or (`None`) it is not as long as it should be.
-    broken: Option<Option<Errno>>,
+    /// Whether it stayed so, as far as it was read.
+    same: Result<bool, Errno>,
 }
 
 impl<'a> Pieces<'a> {
-    pub fn new(file: &'a File, size: usize, buffer: &'a mut Vec<u8>) -> Self {
-        Self { file, size, buffer, start: 0, length: 0, lines: 0, broken: None }
+    /// Of `file`, whose status was `stat`.
+    ///
+    /// # Errors
+    /// `ENOMEM` where it is larger than any memory.
+    pub fn new(file: &'a File, stat: &FileStat, buffer: &'a mut Vec<u8>) -> Result<Self, Errno> {
+        let size = usize::try_from(stat.st_size).map_err(|_| Errno::ENOMEM)?;
+        Ok(Self { file, stamp: Stamp::of(stat), size, buffer, start: 0, length: 0, lines: 0, same: Ok(true) })
     }
 
-    /// Whether it was as long as it should be, as far as it was read.
+    /// Whether it was the same until it was last read from.
     ///
     /// # Errors
     /// Where it could not be read; `ENOMEM` where there is no memory for one of its lines.
-    pub fn was_whole(&self) -> Result<bool, Errno> {
-        match self.broken {
-            None => Ok(true),
-            Some(None) => Ok(false),
-            Some(Some(errno)) => Err(errno),
-        }
+    pub fn was_same(&self) -> Result<bool, Errno> {
+        self.same
     }
 
     /// Makes the buffer hold the lines from byte `at` on: `enough` bytes, or one line if that is longer.
     fn fill(&mut self, at: usize, enough: usize) {
         (self.start, self.length, self.lines) = (at, 0, 0);
-        match self.try_fill(enough) {
-            Ok(true) => {}
-            Ok(false) => self.broken = Some(None),
-            Err(errno) => self.broken = Some(Some(errno)),
+        // Asked each time: nobody wants to look through the rest of what has changed.
+        let same = match self.try_fill(enough) {
+            Ok(true) => fstat(self.file).map(|stat| Stamp::of(&stat) == self.stamp),
+            other => other,
+        };
+        if same != Ok(true) {
+            self.same = same;
+            self.lines = 0;
         }
     }
 
+    /// Whether the file is as long as it should be, where that shows.
     fn try_fill(&mut self, mut enough: usize) -> Result<bool, Errno> {
         // One byte more tells of a file that grows, without reading on for ever.
         let left = self.size.saturating_add(1).saturating_sub(self.start);
@@ -108,6 +117,10 @@ impl Text for Pieces<'_> {
                 return;
             }
             at += self.lines;
+            // To look for more would be to lose what is there.
+            if at == self.size {
+                return;
+            }
         }
     }
 
@@ -139,6 +152,10 @@ mod tests {
         file
     }
 
+    fn opened<'a>(file: &'a File, buffer: &'a mut Vec<u8>) -> Pieces<'a> {
+        Pieces::new(file, &fstat(file).unwrap(), buffer).unwrap()
+    }
+
     /// Its pieces.
     fn pieces(text: &mut dyn Text) -> Vec<Vec<u8>> {
         let mut pieces = Vec::new();
@@ -167,7 +184,7 @@ mod tests {
         ] {
             let file = file(text.as_bytes());
             let mut buffer = Vec::new();
-            let mut read = Pieces::new(&file, text.len(), &mut buffer);
+            let mut read = opened(&file, &mut buffer);
             for _ in 0..2 {
                 let pieces = pieces(&mut read);
                 assert!(pieces.concat() == text.as_bytes(), "{} bytes", text.len());
@@ -176,11 +193,22 @@ mod tests {
                 assert!(others.iter().all(|piece| piece.ends_with(b"\n")));
                 assert_eq!(last.is_some_and(|last| last.ends_with(b"\n")), text.ends_with('\n'));
             }
-            assert_eq!(read.was_whole(), Ok(true));
+            assert_eq!(read.was_same(), Ok(true));
             // The longest line, and no more than a piece beside it.
             let longest = text.split_inclusive('\n').map(str::len).max().unwrap_or(0);
             assert!(buffer.capacity() <= (2 * longest).max(PIECE), "{} for {longest}", buffer.capacity());
         }
+    }
+
+    #[test]
+    fn what_fits_into_a_piece_is_read_once() {
+        let text = b"c_a 1\nc_b 2\n";
+        let file = file(text);
+        let mut buffer = Vec::new();
+        let mut read = opened(&file, &mut buffer);
+        assert_eq!(pieces(&mut read).concat(), text);
+        file.set_len(0).unwrap();
+        assert_eq!((pieces(&mut read).concat(), read.line(6)), (text.to_vec(), Some(b"c_b 2".to_vec())));
     }
 
     #[test]
@@ -189,7 +217,7 @@ mod tests {
         let text = format!("{}\nlast", lines.join("\n"));
         let file = file(text.as_bytes());
         let mut buffer = Vec::new();
-        let mut read = Pieces::new(&file, text.len(), &mut buffer);
+        let mut read = opened(&file, &mut buffer);
         let mut starts = vec![0];
         starts.extend(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1));
         for (number, at) in
@@ -201,7 +229,7 @@ mod tests {
         }
         assert_eq!(read.line(text.len()), None);
         assert_eq!(pieces(&mut read).concat(), text.as_bytes());
-        assert_eq!(read.was_whole(), Ok(true));
+        assert_eq!(read.was_same(), Ok(true));
     }
 
     #[test]
@@ -209,7 +237,7 @@ mod tests {
         let text = "# é\u{fffd}\nc_a{x=\"\u{e9}\"} 1\n".repeat(PIECE / 10);
         let file = file(text.as_bytes());
         let mut buffer = Vec::new();
-        let mut read = Pieces::new(&file, text.len(), &mut buffer);
+        let mut read = opened(&file, &mut buffer);
         let wanted = || (0..text.len() + 50).rev().step_by(4999);
         let found = spots(&mut read, wanted());
         assert_eq!(found, spots(&mut text.as_bytes(), wanted()));
@@ -219,19 +247,35 @@ mod tests {
     }
 
     #[test]
+    fn of_a_file_that_changes_the_rest_is_not_read() {
+        let file = file("c_a 1\n".repeat(PIECE).as_bytes());
+        let mut writer = file.try_clone().unwrap();
+        let mut buffer = Vec::new();
+        let mut read = opened(&file, &mut buffer);
+        let mut count = 0;
+        read.each(&mut |_| {
+            count += 1;
+            writer.write_all(b"c_b 1\n").unwrap();
+            ControlFlow::Continue(())
+        });
+        assert_eq!((count, read.was_same()), (1, Ok(false)));
+    }
+
+    #[test]
     fn a_file_of_another_size_is_told_and_not_read_past_it() {
         for (size, text) in [(4, "c_a 1\n"), (7, "c_a 1\n"), (0, "x"), (2 * PIECE, &*"c_a 1\n".repeat(PIECE))]
         {
             let file = file(text.as_bytes());
             let mut buffer = Vec::new();
-            let mut read = Pieces::new(&file, size, &mut buffer);
+            let mut read = opened(&file, &mut buffer);
+            read.size = size;
             let taken: usize = pieces(&mut read).iter().map(Vec::len).sum();
-            assert_eq!(read.was_whole(), Ok(false));
+            assert_eq!(read.was_same(), Ok(false));
             assert!(taken <= size && buffer.len() <= size + 1, "{taken} {}", buffer.len());
         }
         let directory = File::open("/").unwrap();
         let mut buffer = Vec::new();
-        let mut read = Pieces::new(&directory, 4096, &mut buffer);
-        assert_eq!((pieces(&mut read), read.was_whole()), (vec![], Err(Errno::EISDIR)));
+        let mut read = opened(&directory, &mut buffer);
+        assert_eq!((pieces(&mut read), read.was_same()), (vec![], Err(Errno::EISDIR)));
     }
 }

@@ -232,10 +232,9 @@ impl<T> Survey<T> {
         let is_text = fresh.content == Content::Text(());
         let made = made.filter(|_| is_text);
         let young = young.filter(|_| is_text);
+        let is_as_before = |old: &Entry<T>| if is_text { made.is_none() } else { old.hinders_as(&fresh) };
         match old {
-            Some(old) if if is_text { made.is_none() } else { old.hinders_as(&fresh) } => {
-                Some((Entry { young, ..old }, false))
-            }
+            Some(old) if is_as_before(&old) => Some((Entry { young, ..old }, false)),
             _ => Some((Entry { young, ..fresh.with(made.map(|made| keep(name, made)))? }, true)),
         }
     }
@@ -452,14 +451,12 @@ fn read(
         openat(at, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?
     };
     let file = File::from(file);
-    let is_same = || fstat(&file).map(|opened| Stamp::of(&opened) == Stamp::of(stat));
-    if !is_same()? {
+    if Stamp::of(&fstat(&file)?) != Stamp::of(stat) {
         return Ok(false);
     }
-    let size = usize::try_from(size(stat)).map_err(|_| Errno::ENOMEM)?;
-    let mut pieces = Pieces::new(&file, size, buffer);
+    let mut pieces = Pieces::new(&file, stat, buffer)?;
     visit(stat, is_link, &mut pieces);
-    Ok(pieces.was_whole()? && is_same()?)
+    pieces.was_same()
 }
 
 fn kind(stat: &FileStat) -> SFlag {
