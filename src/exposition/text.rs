@@ -21,7 +21,7 @@ impl Text for &[u8] {
     }
 
     fn line(&mut self, at: usize) -> Option<Vec<u8>> {
-        Some(line_at(self, at).to_vec())
+        (at < self.len()).then(|| line_at(self, at).to_vec())
     }
 }
 

@@ -13,11 +13,11 @@ use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::fsync;
 
+use super::MAX_FILE;
 use super::error::{Class, Error};
 use super::header::{Claim, Header};
 use super::seen::{Owner, Seen};
 use super::survey::{Content, Entry, Survey, read_at};
-use super::{MAX_FILE, entry};
 use crate::diagnostic::Problem;
 use crate::exporter::{self, Live};
 use crate::exposition::reserved::{self, Reserved, Tier};
@@ -284,16 +284,16 @@ impl Directory {
 
     /// The number of the line of `file` that byte `at` is in, as node_exporter would read it.
     pub(super) fn line_number(&self, file: &str, at: usize) -> Option<usize> {
-        let spot = |text: &mut dyn Text| spots(text, [at]).remove(&at);
-        match read_at(self.fd(), OsStr::new(file), MAX_FILE as u64, spot) {
-            Content::Text(spot) => spot.map(|spot| spot.line),
-            _ => None,
-        }
+        self.read(file, |text| spots(text, [at]).remove(&at)).map(|spot| spot.line)
     }
 
-    /// The line of `file` from byte `at` on.
+    /// Likewise, the line from byte `at` on.
     pub(super) fn line_of(&self, file: &str, at: usize) -> Option<Vec<u8>> {
-        entry::line(&self.anchor().join(file), at)
+        self.read(file, |text| text.line(at))
+    }
+
+    fn read<T>(&self, file: &str, make: impl FnMut(&mut dyn Text) -> Option<T>) -> Option<T> {
+        read_at(self.fd(), OsStr::new(file), MAX_FILE as u64, make).into_text().flatten()
     }
 
     /// The text of `file`, if that is still promdrop's: others take no lock, and may have replaced it since it was

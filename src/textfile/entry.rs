@@ -1,14 +1,12 @@
 //! What it means for node_exporter that an entry of its directory is what it is, and what `lint` reads beside entries.
 
 use std::ffi::OsStr;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, Read};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, major, minor};
 
 use super::directory::Directory;
@@ -105,30 +103,7 @@ pub fn read_stream(mut stream: impl Read, text: &mut Vec<u8>) -> Result<(), Errn
 
 /// The line of the file at `path` from byte `at` on, which was just read. `None`: it can't be had any more.
 pub fn line(path: &Path, at: usize) -> Option<Vec<u8>> {
-    let open =
-        |path: &Path, flags: OFlag| File::options().read(true).custom_flags(flags.bits()).open(path).ok();
-    // Held before it is opened: it may have become a device since.
-    let place = open(path, OFlag::O_PATH)?;
-    if !place.metadata().ok()?.is_file() {
-        return None;
-    }
-    let held = format!("/proc/self/fd/{}", place.as_raw_fd());
-    let file = open(Path::new(&held), OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
-    let mut line = Vec::new();
-    let mut chunk = vec![0; 4096];
-    loop {
-        let offset = u64::try_from(at + line.len()).ok()?;
-        let count = file.read_at(&mut chunk, offset).ok()?;
-        let read = chunk.get(..count)?;
-        if let Some(end) = memchr::memchr(b'\n', read) {
-            line.extend(read.get(..end)?);
-            return Some(line);
-        }
-        line.extend(read);
-        if count == 0 || line.len() as u64 > LARGEST {
-            return Some(line);
-        }
-    }
+    read_path(path, |text| text.line(at)).into_text().flatten()
 }
 
 /// Whether node_exporter's user, who isn't known here, can be expected to have the rights `wanted` (as of others: r 4,

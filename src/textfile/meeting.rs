@@ -9,7 +9,9 @@ use super::header::Header;
 use super::seen::{Claims, Read, Seen, Standing, files};
 use super::survey::Survey;
 use crate::diagnostic::Problem;
-use crate::exposition::{self, Clash, Descriptor, Facts, Family, FamilyFacts, Kind, Rule, clashes_between};
+use crate::exposition::{
+    self, Clash, Descriptor, Facts, Family, FamilyFacts, Kind, Rule, Text as _, clashes_between,
+};
 
 /// So many contradictions are told of.
 const SHOWN: usize = 20;
@@ -226,12 +228,12 @@ pub(super) fn others<'a>(survey: &'a Survey<Seen>, file: &str) -> impl Iterator<
 /// Every contradiction between a text and `others`, which stand in `directory`.
 pub(super) fn contradictions(
     directory: &Directory,
-    (text, facts): (&[u8], &Facts),
+    (mut text, facts): (&[u8], &Facts),
     others: &[Read<'_>],
 ) -> Vec<Clash> {
     let known: Vec<&Facts> = others.iter().map(|other| other.facts).collect();
     let mut lines = |index: usize, at: usize| match index.checked_sub(1) {
-        None => text.get(at..)?.split(|byte| *byte == b'\n').next().map(<[u8]>::to_vec),
+        None => text.line(at),
         Some(index) => others.get(index).and_then(|other| directory.line_of(other.name, at)),
     };
     clashes_between(&[facts], &known, &mut lines)

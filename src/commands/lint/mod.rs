@@ -217,13 +217,13 @@ impl Lint {
             wanted.entry(clash.file).or_default().push(clash.at);
             wanted.entry(clash.other).or_default().push(clash.other_at);
         }
-        let mut found: BTreeMap<usize, BTreeMap<usize, Spot>> = BTreeMap::new();
+        let mut read_again: BTreeMap<usize, BTreeMap<usize, Spot>> = BTreeMap::new();
         for (file, wanted) in wanted {
             let Some(text) = texts.get(file) else { continue };
-            let read = entry::read_file(&text.path, |text| spots(text, wanted.iter().copied()));
-            found.extend(read.into_text().map(|spots| (file, spots)));
+            let spots = entry::read_file(&text.path, |text| spots(text, wanted.iter().copied()));
+            read_again.extend(spots.into_text().map(|spots| (file, spots)));
         }
-        let spot = |file, at| found.get(&file).and_then(|spots| spots.get(&at));
+        let spot = |file, at| read_again.get(&file).and_then(|spots| spots.get(&at));
         for clash in kept {
             let (Some(text), Some(twin)) = (texts.get(clash.file), texts.get(clash.other)) else { continue };
             let name = twin.path.file_name().unwrap_or_default().to_string_lossy();
