@@ -9,6 +9,7 @@
 pub mod family;
 mod flaw;
 mod given;
+mod number;
 mod parts;
 mod quoted;
 mod reading;

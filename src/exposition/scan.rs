@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::family::Kind;
 use super::flaw::{Fault, Flaw};
+use super::number::number;
 use super::quoted::{self, Quoted};
 
 /// Bytes of a line, and where in the line they begin.
@@ -86,48 +87,6 @@ pub(super) enum Line<'a> {
     QuotedHelp { name_at: usize, text: Token<'a> },
     /// TYPE of a name in quotes, likewise.
     QuotedType { name_at: usize, kind: Option<(Word, usize)> },
-}
-
-/// A number as node_exporter reads it: what Go's strconv.ParseFloat takes, without hexadecimal and underscores.
-pub(super) fn number(bytes: &[u8]) -> Result<f64, Flaw> {
-    if let Some(value) = decimal(bytes) {
-        return Ok(value);
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| Flaw::NotANumber)?;
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let value: f64 = text.parse().map_err(|_| match unsigned.get(..2) {
-        Some("0x" | "0X") => Flaw::Hexadecimal,
-        _ => Flaw::NotANumber,
-    })?;
-    // Where Rust differs from Go: it takes a signed NaN, and rounds what is too large to infinity.
-    if value.is_nan() && unsigned.len() < text.len() {
-        return Err(Flaw::SignedNan);
-    }
-    if value.is_infinite() && unsigned.starts_with(|c: char| !c.is_ascii_alphabetic()) {
-        return Err(Flaw::Overflow);
-    }
-    Ok(value)
-}
-
-/// What most numbers are: up to 15 digits with a point or none, which two exact floats come to when divided once.
-#[inline]
-fn decimal(bytes: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] =
-        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let mut digits: u64 = 0;
-    let mut point = None;
-    for (index, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
-            b'.' if point.is_none() => point = Some(index),
-            _ => return None,
-        }
-    }
-    let fraction = point.map_or(0, |point| bytes.len() - point - 1);
-    match bytes.len() - usize::from(point.is_some()) {
-        1..=15 => Some(digits as f64 / POWERS.get(fraction)?),
-        _ => None,
-    }
 }
 
 /// Takes lines apart.

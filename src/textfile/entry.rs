@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use nix::sys::stat::{FileStat, major, minor};
 
 use super::directory::Directory;
-use super::survey::{Content, Entry, read_path};
+use super::look::{Content, read_path};
+use super::survey::Entry;
 use crate::exposition::{Finding, Harm, Rule, Text};
 
 /// Bytes of the largest file that is read: no scrape would pass on so much in its time.

@@ -5,9 +5,9 @@
 //! through one, and what one leads to is never promdrop's. What is published has passed
 //! [`prove`](crate::exposition::prove).
 //!
-//! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `survey` and `seen` know all files and
+//! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `look` opens one entry and `pieces` reads it, `survey` and `seen` know all files and
 //! whose each is; `meeting` decides what gives way to a new text, `rewrite` and `publish` do it; `audit` and `aged` look
-//! after what is published already; `pieces` reads large files; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
+//! after what is published already; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
 
 mod aged;
 mod audit;
@@ -16,6 +16,7 @@ pub mod entry;
 mod error;
 mod header;
 mod lock;
+mod look;
 mod meeting;
 mod pieces;
 mod publish;
@@ -30,10 +31,11 @@ pub use directory::{Directory, Foreign, Published, Taken};
 pub use error::{Class, Error};
 pub use header::{Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
+pub use look::Content;
 pub use publish::check;
 pub use seen::{Claims, Others};
 pub use state::State;
-pub use survey::{Content, Entry, Survey};
+pub use survey::{Entry, Survey};
 
 /// The largest file that is published or read back, in bytes.
 pub const MAX_FILE: usize = 16 * 1024 * 1024;

@@ -6,7 +6,8 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::header::{Claim, Header, Kind};
-use super::survey::{Content, Entry, Survey};
+use super::look::Content;
+use super::survey::{Entry, Survey};
 use crate::exposition::{Facts, Harm, Text, inspect_text};
 
 /// A file that was read.

@@ -212,18 +212,8 @@ impl Lint {
                 kept.push(clash);
             }
         }
-        let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for clash in &kept {
-            wanted.entry(clash.file).or_default().push(clash.at);
-            wanted.entry(clash.other).or_default().push(clash.other_at);
-        }
-        let mut read_again: BTreeMap<usize, BTreeMap<usize, Spot>> = BTreeMap::new();
-        for (file, wanted) in wanted {
-            let Some(text) = texts.get(file) else { continue };
-            let spots = entry::read_file(&text.path, |text| spots(text, wanted.iter().copied()));
-            read_again.extend(spots.into_text().map(|spots| (file, spots)));
-        }
-        let spot = |file, at| read_again.get(&file).and_then(|spots| spots.get(&at));
+        let spots = spots_of(&kept, texts);
+        let spot = |file, at| spots.get(&file).and_then(|spots| spots.get(&at));
         for clash in kept {
             let (Some(text), Some(twin)) = (texts.get(clash.file), texts.get(clash.other)) else { continue };
             let name = twin.path.file_name().unwrap_or_default().to_string_lossy();
@@ -240,6 +230,21 @@ impl Lint {
             self.report.more(texts.get(file).map(|text| text.file), count.saturating_sub(MOST));
         }
     }
+}
+
+/// The places that `clashes` tell of, by file and by bytes: the files are read again for them.
+fn spots_of(clashes: &[&Clash], texts: &[File]) -> BTreeMap<usize, BTreeMap<usize, Spot>> {
+    let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for clash in clashes {
+        wanted.entry(clash.file).or_default().push(clash.at);
+        wanted.entry(clash.other).or_default().push(clash.other_at);
+    }
+    let read = |(file, wanted): (usize, Vec<usize>)| {
+        let path = &texts.get(file)?.path;
+        let found = entry::read_file(path, |text| spots(text, wanted.iter().copied()));
+        Some((file, found.into_text()?))
+    };
+    wanted.into_iter().filter_map(read).collect()
 }
 
 /// Reads `text`. The name of an optional collector's family is taken where the live node_exporter, which reads `served`,

@@ -1,9 +1,10 @@
 //! The labels of a sample: what they come to together, and what is wrong with them.
 
 use super::super::family::Kind;
+use super::super::number::number;
 use super::super::parts::PartKind;
 use super::super::rules::{Finding, Harm, Rule};
-use super::super::scan::{Label, number};
+use super::super::scan::Label;
 use super::super::series::{label_hash, spell};
 use super::super::text::short;
 use super::Reader;

@@ -3,42 +3,6 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn numbers_are_those_of_gos_parsefloat() {
-    for (text, value) in [
-        ("1", 1.0),
-        ("+1", 1.0),
-        ("-.5", -0.5),
-        ("5.", 5.0),
-        ("1E+5", 1e5),
-        ("00012", 12.0),
-        ("inf", f64::INFINITY),
-        ("-iNfInItY", f64::NEG_INFINITY),
-        ("1e-400", 0.0),
-        ("1e-99999999999999999999", 0.0),
-    ] {
-        assert_eq!(number(text.as_bytes()), Ok(value), "{text}");
-    }
-    assert!(number(b"nAn").unwrap().is_nan());
-    for (text, flaw) in [
-        ("", Flaw::NotANumber),
-        (".", Flaw::NotANumber),
-        ("-", Flaw::NotANumber),
-        ("1e", Flaw::NotANumber),
-        ("1_000", Flaw::NotANumber),
-        ("1 ", Flaw::NotANumber),
-        ("1,5", Flaw::NotANumber),
-        ("0x10", Flaw::Hexadecimal),
-        ("-0X1p-2", Flaw::Hexadecimal),
-        ("+NaN", Flaw::SignedNan),
-        ("-nan", Flaw::SignedNan),
-        ("1e309", Flaw::Overflow),
-        ("-1e99999999999999999999", Flaw::Overflow),
-    ] {
-        assert_eq!(number(text.as_bytes()), Err(flaw), "{text}");
-    }
-}
-
-#[test]
 fn kinds_are_those_of_gos_toupper() {
     let mut scanner = Scanner::default();
     let mut kind = |word: &str| match scanner.scan(format!("# TYPE c_a {word}").leak().as_bytes()) {
@@ -110,15 +74,6 @@ fn what_promdrop_writes_is_not_odd() {
     }
 }
 
-fn number_text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[0-9]{0,20}",
-        "[0-9]{0,12}\\.[0-9]{0,12}",
-        "[-+]?[0-9]{1,3}(\\.[0-9]{1,3})?([eE][-+]?[0-9]{1,2})?",
-        "NaN|[-+]?Inf|\\.|-|1\\.2\\.3",
-    ]
-}
-
 /// A usual sample, and what comes of it by an edit at any place of it.
 fn edited() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
     let usual = [
@@ -164,14 +119,6 @@ fn told<'a>(scanner: &mut Scanner<'a>, line: &'a [u8]) -> String {
 }
 
 proptest! {
-    #[test]
-    fn the_fast_way_to_a_number_is_the_exact_one(text in number_text()) {
-        let parsed: Option<f64> = text.parse().ok().filter(|value: &f64| !value.is_nan());
-        if let Some(value) = decimal(text.as_bytes()) {
-            prop_assert_eq!(Some(value.to_bits()), parsed.map(f64::to_bits), "{}", text);
-        }
-    }
-
     #[test]
     fn a_quote_is_found_wherever_it_stands(text in "[ab\u{80}\u{e9}#]{0,30}[\"\\\\]?[ab\"\\\\]{0,9}") {
         let end = text.find(['"', '\\']).unwrap_or(text.len());

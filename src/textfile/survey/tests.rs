@@ -1,13 +1,16 @@
-use std::fs::{Permissions, set_permissions, write};
+use std::fs::{File, Permissions, set_permissions, write};
 use std::io::{Seek as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::stat::{makedev, mknod};
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, fstat, makedev, mknod};
 use nix::unistd::{Uid, mkfifo, setfsuid};
 
+use super::super::look::{read_at, read_path};
 use super::*;
 use crate::textfile::{Class, MAX_FILE};
 
