@@ -11,6 +11,7 @@
 //! Who may use whom, from the bottom up; nothing uses what stands below it in this list:
 //!
 //! - [`diagnostic`]: a problem at a spot of a text, and how it is shown.
+//! - [`fnv`]: a hash that outlives a process.
 //! - [`exposition`]: families, text to families, families to text, the rules. Pure.
 //! - [`exporter`]: a live node_exporter, asked what it serves.
 //! - [`textfile`]: the directory: headers, locks, atomic publishing. The one door.
@@ -26,5 +27,6 @@ pub mod config;
 pub mod diagnostic;
 pub mod exporter;
 pub mod exposition;
+pub mod fnv;
 pub mod schedule;
 pub mod textfile;

@@ -15,6 +15,7 @@ use nix::unistd::{Gid, fchown, geteuid};
 
 use super::directory::{Directory, is_regular, kind_word};
 use super::error::{Class, Error};
+use crate::fnv;
 
 /// The lock file's name. It is never removed: a lock on a removed file would exclude nobody.
 pub const LOCK_FILE: &str = ".promdrop.lock";
@@ -71,13 +72,10 @@ fn range(kind: libc::c_int, start: libc::off_t, length: libc::off_t) -> libc::fl
     }
 }
 
-/// The byte of collector `name`: 62 bits of a hash that is the same in every version (FNV-1a), past the publishing
+/// The byte of collector `name`: 62 bits of a hash that is the same in every version, past the publishing
 /// byte. Two names that met at one byte would only exclude each other.
 fn collector_byte(name: &str) -> libc::off_t {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    1 + (hash >> 2) as libc::off_t
+    1 + (fnv::hash(name.bytes()) >> 2) as libc::off_t
 }
 
 impl Directory {
