@@ -65,12 +65,9 @@ pub enum Command {
     /// Each collector runs on its own: one that fails, hangs or floods is ended at its timeout, its health says why,
     /// and the others are published all the same. Prints when a collector's result changes, and hourly while it
     /// fails; on a terminal, or for named collectors, always.
-    #[command(after_help = "Example, from cron:\n  * * * * *  root  promdrop run")]
-    Run {
-        /// Collectors to run now, due or not [default: all that are due]
-        #[arg(value_name = "NAME")]
-        names: Vec<String>,
-    },
+    /// While a slow one runs, the others' slots are served all the same.
+    #[command(after_help = "Example, from cron:\n  * * * * *  root  promdrop run --every 15s --for 1m")]
+    Run(Run),
     /// Run one collector, publish nothing, and show what it saw
     Test {
         /// The collector
@@ -96,6 +93,19 @@ pub enum Command {
         #[arg(long, value_name = "STEM")]
         name: Option<String>,
     },
+    /// Remove what no definition claims any more, and what is past its age
+    ///
+    /// Every run does so too. Files of others, of other collectors directories, and of definitions that can't be
+    /// loaded stay.
+    #[command(after_help = "When the package is removed:\n  promdrop prune --all")]
+    Prune {
+        /// Remove everything that is promdrop's, whatever collectors directory it is of
+        #[arg(long)]
+        all: bool,
+        /// Say what would go, and leave it
+        #[arg(long, conflicts_with = "all")]
+        dry_run: bool,
+    },
     /// Check .prom files: would any node_exporter reject or distort one, or die of it?
     ///
     /// A directory is checked as a whole, with its entries' kinds and modes and what its files contradict each other in;
@@ -113,6 +123,23 @@ pub enum Command {
         #[arg(long)]
         strict: bool,
     },
+}
+
+/// What `promdrop run` is told.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Collectors to run now, due or not [default: all that are due]
+    #[arg(value_name = "NAME", conflicts_with_all = ["every", "length"])]
+    pub names: Vec<String>,
+    /// Look for what is due again and again, at the clock's multiples of this
+    #[arg(long, value_name = "DURATION", requires = "length")]
+    pub every: Option<String>,
+    /// For so long; what runs then is waited for
+    #[arg(long = "for", value_name = "DURATION", requires = "every")]
+    pub length: Option<String>,
+    /// At most so many collectors at the same time
+    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub jobs: u16,
 }
 
 /// What `promdrop write` is told.

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Outcome, State};
-use crate::exposition::{Descriptor, Family, Kind};
+use crate::exposition::{Descriptor, Family, Kind, OWN_PREFIX};
 
 const SUCCESS: Descriptor = Descriptor {
     name: "promdrop_collector_success",
     help: "Whether the last run of the collector succeeded.",
     kind: Kind::Gauge,
 };
-const LAST_RUN: Descriptor = Descriptor {
+pub(super) const LAST_RUN: Descriptor = Descriptor {
     name: "promdrop_collector_last_run_timestamp_seconds",
     help: "When the last run of the collector began, in seconds since the epoch.",
     kind: Kind::Gauge,
@@ -21,7 +21,7 @@ const LAST_SUCCESS: Descriptor = Descriptor {
     help: "When the last run of the collector that succeeded began, in seconds since the epoch; 0 for never.",
     kind: Kind::Gauge,
 };
-const DURATION: Descriptor = Descriptor {
+pub(super) const DURATION: Descriptor = Descriptor {
     name: "promdrop_collector_duration_seconds",
     help: "How long the last run of the collector took.",
     kind: Kind::Gauge,
@@ -41,6 +41,11 @@ const SERIES: Descriptor = Descriptor {
     help: "Series of the collector in its file, without those about the collector itself.",
     kind: Kind::Gauge,
 };
+const STALE: Descriptor = Descriptor {
+    name: "promdrop_collector_stale",
+    help: "Whether the last success of the collector is longer ago than its max_age, so that its numbers were removed.",
+    kind: Kind::Gauge,
+};
 const RUNS: Descriptor = Descriptor {
     name: "promdrop_collector_runs_total",
     help: "Runs of the collector by result.",
@@ -48,8 +53,8 @@ const RUNS: Descriptor = Descriptor {
 };
 
 /// All families of health.
-pub const DESCRIPTORS: [Descriptor; 8] =
-    [SUCCESS, LAST_RUN, LAST_SUCCESS, DURATION, INTERVAL, MAX_AGE, SERIES, RUNS];
+pub const DESCRIPTORS: [Descriptor; 9] =
+    [SUCCESS, LAST_RUN, LAST_SUCCESS, DURATION, INTERVAL, MAX_AGE, SERIES, STALE, RUNS];
 
 /// A collector's health after a run.
 #[derive(Debug, Clone)]
@@ -70,13 +75,15 @@ pub struct Health<'a> {
     pub max_age: Duration,
     /// Series of its own in the file.
     pub series: usize,
+    /// Whether its last success is longer ago than that.
+    pub stale: bool,
     /// The runs so far, this one included: see [`count`].
     pub runs: &'a State,
 }
 
-/// Counts a run that ended with `outcome`.
-pub fn count(runs: &mut State, outcome: Outcome) {
-    runs.add(outcome.word(), 1);
+/// Counts `n` runs that ended with `outcome`.
+pub fn count(runs: &mut State, outcome: Outcome, n: u64) {
+    runs.add(outcome.word(), n);
 }
 
 impl Health<'_> {
@@ -94,13 +101,14 @@ impl Health<'_> {
             runs.push(labels, self.runs.get(outcome.word()) as f64);
         }
         vec![
-            gauge(&SUCCESS, f64::from(u8::from(self.success))),
+            gauge(&SUCCESS, truth(self.success)),
             gauge(&LAST_RUN, seconds(self.last_run)),
             gauge(&LAST_SUCCESS, self.last_success.map_or(0.0, seconds)),
             gauge(&DURATION, self.duration.as_secs_f64()),
             gauge(&INTERVAL, self.interval.as_secs_f64()),
             gauge(&MAX_AGE, self.max_age.as_secs_f64()),
             gauge(&SERIES, self.series as f64),
+            gauge(&STALE, truth(self.stale)),
             runs,
         ]
     }
@@ -108,6 +116,19 @@ impl Health<'_> {
     fn labels(&self) -> crate::exposition::Labels {
         vec![(Cow::Borrowed("collector"), Cow::Owned(self.collector.to_owned()))]
     }
+}
+
+/// Removes from a collector's families, as published, its numbers, which have become stale, and has its health say so.
+pub fn make_stale(families: &mut Vec<Family>) {
+    families.retain(|family| family.name.starts_with(OWN_PREFIX));
+    for (descriptor, value) in [(&SERIES, 0.0), (&STALE, 1.0)] {
+        let of_it = families.iter_mut().filter(|family| family.name == descriptor.name);
+        of_it.flat_map(|family| &mut family.samples).for_each(|sample| sample.value = value);
+    }
+}
+
+fn truth(is: bool) -> f64 {
+    f64::from(u8::from(is))
 }
 
 /// Milliseconds as seconds.
@@ -140,6 +161,10 @@ mod tests {
                 "promdrop_collector_series",
                 "Series of the collector in its file, without those about the collector itself.",
             ),
+            (
+                "promdrop_collector_stale",
+                "Whether the last success of the collector is longer ago than its max_age, so that its numbers were removed.",
+            ),
             ("promdrop_collector_runs_total", "Runs of the collector by result."),
         ];
         assert_eq!(DESCRIPTORS.map(|d| (d.name, d.help)), golden);
@@ -148,7 +173,7 @@ mod tests {
     #[test]
     fn every_result_is_always_there() {
         let mut runs = State::default();
-        count(&mut runs, Outcome::Timeout);
+        count(&mut runs, Outcome::Timeout, 1);
         let health = Health {
             collector: "x",
             success: false,
@@ -158,13 +183,14 @@ mod tests {
             interval: Duration::from_secs(60),
             max_age: Duration::from_secs(300),
             series: 0,
+            stale: true,
             runs: &runs,
         };
         let families = health.families();
         let values: Vec<f64> = families.iter().flat_map(|f| f.samples.iter().map(|s| s.value)).collect();
-        assert_eq!(&values[..7], [0.0, 1.5, 0.0, 0.25, 60.0, 300.0, 0.0]);
+        assert_eq!(&values[..8], [0.0, 1.5, 0.0, 0.25, 60.0, 300.0, 0.0, 1.0]);
         let runs: Vec<(String, f64)> =
-            families[7].samples.iter().map(|s| (s.labels[1].1.to_string(), s.value)).collect();
+            families[8].samples.iter().map(|s| (s.labels[1].1.to_string(), s.value)).collect();
         assert_eq!(runs.len(), Outcome::ALL.len());
         assert_eq!(
             runs.iter().filter(|(_, n)| *n == 1.0).map(|(r, _)| r.as_str()).collect::<Vec<_>>(),

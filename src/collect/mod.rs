@@ -4,8 +4,11 @@
 //! collector file into a [`Collector`], which has one method. Everything around it (deadline, isolation, health,
 //! publishing) is the runner's.
 
+pub mod alarm;
 pub mod command;
+pub mod crew;
 pub mod health;
+pub mod machine;
 pub mod netstat;
 pub mod overall;
 pub mod ping;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::State;
 use super::health::seconds;
 use crate::exposition::{Descriptor, Family, Kind};
+use crate::schedule::Slots;
 use crate::textfile::{self, Directory, Others};
 
 /// The age of promdrop.prom. A host where nothing has run for so long has other news than this.
@@ -55,7 +56,19 @@ pub struct Overall {
     pub others: Option<Others>,
 }
 
+/// How often it is told of at least, though no collector is due: what it says of the files of others changes.
+const INTERVAL: Duration = Duration::from_secs(3600);
+
+fn slots() -> Slots {
+    Slots::new(INTERVAL, Duration::ZERO)
+}
+
 impl Overall {
+    /// Whether it has to be told of at `now` though no collector is due, by the directory's last look.
+    pub fn is_due(directory: &Directory, now: u64) -> bool {
+        slots().due(now, directory.served(textfile::RUN_FILE)).is_some()
+    }
+
     /// Publishes it, as of the collectors directory `source`.
     ///
     /// # Errors
@@ -65,10 +78,11 @@ impl Overall {
             kind: textfile::Kind::Collector,
             source: source.display().to_string(),
             file: textfile::RUN_FILE.to_owned(),
-            slot: None,
+            slot: Some(slots().at(self.began)),
             last_success: Some(self.began),
             max_age: Some(MAX_AGE),
             definition: None,
+            stale: false,
             failure: None,
             state: State::default(),
         };

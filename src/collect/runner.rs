@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::health::{self, Health};
+use super::machine::Machine;
 use super::stop::Stop;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{Family, OWN_PREFIX, add_labels};
-use crate::schedule;
+use crate::exposition::{Descriptor, Family, OWN_PREFIX, add_labels};
+use crate::schedule::{self, Slots};
 use crate::textfile::{self, Claims, Class, Directory};
 
 /// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
@@ -45,44 +46,47 @@ pub struct Runner<'a> {
     /// Raised when promdrop is told to end.
     pub stop: &'a Stop,
     /// Which definitions there are, all of them, and of which collectors directory.
-    pub claims: &'a Claims,
+    pub claims: Claims,
+    /// The host, which says where in its interval a collector with `splay` runs.
+    pub machine: &'a Machine,
 }
 
 impl Runner<'_> {
-    /// The slot that `stem` has to serve at `now`, `None` where it was served.
-    pub fn due(&self, stem: &Stem, interval: Duration, now: u64) -> Option<u64> {
+    /// The slots of a collector.
+    pub fn slots(&self, stem: &Stem, header: &Header) -> Slots {
+        let offset = match header.splay {
+            true => schedule::offset(self.machine.id(), stem.as_str(), header.interval),
+            false => Duration::ZERO,
+        };
+        Slots::new(header.interval, offset)
+    }
+
+    /// Whether a collector is due at `now`, by its file as it was at the directory's last look.
+    pub fn is_due(&self, stem: &Stem, header: &Header, now: u64) -> bool {
         // A file that can't be ours counts as never run: the run itself says what is wrong with it.
-        let header = self.directory.header(&textfile::collector_file(stem.as_str())).ok().flatten();
-        schedule::due(now, interval, header.and_then(|header| header.slot))
+        let served = self.directory.served(&textfile::collector_file(stem.as_str()));
+        self.slots(stem, header).due(now, served).is_some()
     }
 
-    /// As [`due`](Self::due), for a definition that can't be loaded and so can't say its interval.
-    pub fn config_due(&self, stem: &Stem, now: u64) -> Option<u64> {
-        let before = Before::read(self.directory, stem).unwrap_or_default();
-        schedule::due(now, before.interval(), before.slot)
+    /// As [`run`](Self::run), unless another promdrop has served the slot since it was found due: then `None`.
+    pub fn run_due(&self, definition: &Definition<Box<dyn Collector>>, now: u64) -> Option<Report> {
+        self.run_if(definition, |slots, served| slots.due(now, served))
     }
 
-    /// As [`run`](Self::run), unless another promdrop has served `slot` since it was found due: then `None`.
-    pub fn run_due(&self, definition: &Definition<Box<dyn Collector>>, slot: u64) -> Option<Report> {
-        self.run_if(definition, slot, |before| {
-            schedule::due(slot, definition.header.interval, before.slot).is_some()
-        })
-    }
-
-    /// Runs `definition` for `slot`, served or not, and publishes what it found, or that it failed.
-    pub fn run(&self, definition: &Definition<Box<dyn Collector>>, slot: u64) -> Report {
-        let report = self.run_if(definition, slot, |_| true);
+    /// Runs `definition` at `now`, due or not, and publishes what it found, or that it failed.
+    pub fn run(&self, definition: &Definition<Box<dyn Collector>>, now: u64) -> Report {
+        let report = self.run_if(definition, |slots, _| Some(slots.at(now)));
         report.unwrap_or_else(|| Report::skipped(&definition.stem))
     }
 
-    /// Only who holds the lock can tell whether it `is_wanted` still.
+    /// Runs `definition` for the slot that `wanted` says, who is told what was served: only who holds the lock can tell.
     fn run_if(
         &self,
         definition: &Definition<Box<dyn Collector>>,
-        slot: u64,
-        is_wanted: impl FnOnce(&Before) -> bool,
+        wanted: impl FnOnce(Slots, Option<u64>) -> Option<u64>,
     ) -> Option<Report> {
         let Definition { stem, header, module, .. } = definition;
+        let slots = self.slots(stem, header);
         let lock = match self.directory.lock_collector(stem.as_str()) {
             Ok(Some(lock)) => lock,
             Ok(None) => return Some(Report::skipped(stem)),
@@ -92,48 +96,52 @@ impl Runner<'_> {
             Ok(before) => before,
             Err(failure) => return Some(Report::failed(stem, failure)),
         };
-        if !is_wanted(&before) {
-            return None;
-        }
+        let slot = wanted(slots, before.slot)?;
         let began = now();
         let clock = Instant::now();
         let result = attempt(module.as_ref(), stem, header, &before.module_state, self.stop);
         let report = match result {
             Err(failure) if failure.stopped => Report::failed(stem, failure),
-            result => self.publish(stem, header, &before, Ran { slot, began, took: clock.elapsed(), result }),
+            result => {
+                self.publish(stem, header, &before, Ran { slots, slot, began, took: clock.elapsed(), result })
+            }
         };
         drop(lock);
         Some(report)
     }
 
     /// Publishes the health of a definition that can't be loaded. The last good numbers stay until their age, which
-    /// the file itself remembers: the definition that could say otherwise can't be read.
-    pub fn config_failure(&self, stem: &Stem, message: &str, slot: u64) -> Report {
+    /// the file itself remembers: the definition that could say otherwise can't be read. `None` where that was done in
+    /// this slot.
+    pub fn config_failure(&self, stem: &Stem, message: &str, now: u64) -> Option<Report> {
         let failure = Failure::new(Outcome::Config, message);
         let lock = match self.directory.lock_collector(stem.as_str()) {
             Ok(Some(lock)) => lock,
-            Ok(None) => return Report::skipped(stem),
-            Err(error) => return Report::failed(stem, refusal(&error)),
+            Ok(None) => return Some(Report::skipped(stem)),
+            Err(error) => return Some(Report::failed(stem, refusal(&error))),
         };
         let before = match Before::read(self.directory, stem) {
             Ok(before) => before,
-            Err(other) => return Report::failed(stem, other),
+            Err(other) => return Some(Report::failed(stem, other)),
         };
         let interval = before.interval();
+        let slots = Slots::new(interval, Duration::ZERO);
+        let slot = slots.due(now, before.slot)?;
         let header = Header {
             module: String::new(),
             interval,
             timeout: interval,
             max_age: before.max_age.unwrap_or(interval * 5),
             on_failure: OnFailure::Keep,
+            splay: false,
             enabled: true,
             user: None,
             labels: Vec::new(),
         };
-        let ran = Ran { slot, began: now(), took: Duration::ZERO, result: Err(failure) };
+        let ran = Ran { slots, slot, began: self::now(), took: Duration::ZERO, result: Err(failure) };
         let report = self.publish(stem, &header, &before, ran);
         drop(lock);
-        report
+        Some(report)
     }
 
     /// Publishes the result; where the numbers can't be published as they are, the failure to.
@@ -206,8 +214,8 @@ impl Runner<'_> {
         ran: &Ran,
         kept: &Kept,
     ) -> Result<(), textfile::Error> {
-        let (head, families) = compose(stem, header, self.claims, before, ran, kept);
-        self.directory.publish_for(self.claims, &head, &families)
+        let (head, families) = compose(stem, header, &self.claims, before, ran, kept);
+        self.directory.publish_for(&self.claims, &head, &families)
     }
 }
 
@@ -243,6 +251,7 @@ impl Kept {
 
 /// What a run found, and when.
 struct Ran {
+    slots: Slots,
     slot: u64,
     began: u64,
     took: Duration,
@@ -263,44 +272,49 @@ fn compose(
         Err(failure) => failure.outcome,
     };
     let success = outcome == Outcome::Success;
-    let last_success = if success { Some(ran.began) } else { before.last_success };
+    let mut runs = before.runs.clone();
+    health::count(&mut runs, outcome, 1);
+    if let (Some(served), Some(end)) = (before.slot, before.end()) {
+        health::count(&mut runs, Outcome::Skipped, ran.slots.skipped(served, end, ran.slot));
+    }
+    let mut state = State::default();
+    state.put("runs", &runs);
+    state.put("module", ran.result.as_ref().map_or(&before.module_state, |found| &found.state));
+    let file = textfile::collector_file(stem.as_str());
+    let mut head = textfile::Header {
+        kind: textfile::Kind::Collector,
+        source: claims.source.clone(),
+        slot: Some(ran.slot),
+        last_success: if success { Some(ran.began) } else { before.last_success },
+        max_age: Some(header.max_age),
+        definition: claims.definitions.get(&file).copied().flatten(),
+        stale: false,
+        file,
+        failure: ran.result.as_ref().err().map(said),
+        state,
+    };
+    head.stale = head.expiry().is_some_and(|expiry| expiry.is_past(ran.began));
     let mut families: Vec<Family> = match &ran.result {
         Ok(found) => found.families.clone(),
-        Err(_) if header.on_failure == OnFailure::Keep && before.is_fresh(ran.began, header.max_age) => {
+        Err(_) if header.on_failure == OnFailure::Keep && !head.stale => {
             before.families.iter().filter(|family| kept.holds(family)).cloned().collect()
         }
         Err(_) => Vec::new(),
     };
     let series = families.iter().map(|family| family.samples.len()).sum();
-    let mut runs = before.runs.clone();
-    health::count(&mut runs, outcome);
     let health = Health {
         collector: stem.as_str(),
         success,
         last_run: ran.began,
-        last_success,
+        last_success: head.last_success,
         duration: ran.took,
         interval: header.interval,
         max_age: header.max_age,
         series,
+        stale: head.stale,
         runs: &runs,
     };
     families.extend(health.families());
-    let mut state = State::default();
-    state.put("runs", &runs);
-    state.put("module", ran.result.as_ref().map_or(&before.module_state, |found| &found.state));
-    let file = textfile::collector_file(stem.as_str());
-    let head = textfile::Header {
-        kind: textfile::Kind::Collector,
-        source: claims.source.clone(),
-        slot: Some(ran.slot),
-        last_success,
-        max_age: Some(header.max_age),
-        definition: claims.definitions.get(&file).copied().flatten(),
-        file,
-        failure: ran.result.as_ref().err().map(said),
-        state,
-    };
     (head, families)
 }
 
@@ -348,11 +362,6 @@ impl Before {
         })
     }
 
-    /// A success in the future (the clock was set back, or others wrote it) must not keep numbers for ever.
-    fn is_fresh(&self, now: u64, max_age: Duration) -> bool {
-        self.last_success.is_some_and(|at| now.abs_diff(at) <= schedule::millis(max_age))
-    }
-
     /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.
     fn is_news(&self, slot: u64, failure: Option<&Failure>) -> bool {
         const HOUR: u64 = 3_600_000;
@@ -369,12 +378,19 @@ impl Before {
 
     /// The interval that its health tells of, for when its definition can't.
     fn interval(&self) -> Duration {
-        let family = self.health.iter().find(|family| family.name == health::INTERVAL.name);
-        family
-            .and_then(|family| family.samples.first())
-            .and_then(|sample| Duration::try_from_secs_f64(sample.value).ok())
-            .filter(|interval| !interval.is_zero())
-            .unwrap_or(UNKNOWN_INTERVAL)
+        self.told(&health::INTERVAL).filter(|interval| !interval.is_zero()).unwrap_or(UNKNOWN_INTERVAL)
+    }
+
+    /// When the last run ended, in ms since the epoch.
+    fn end(&self) -> Option<u64> {
+        let end = self.told(&health::LAST_RUN)?.checked_add(self.told(&health::DURATION)?)?;
+        Some(schedule::millis(end))
+    }
+
+    /// The seconds that its health tells in the family of `descriptor`.
+    fn told(&self, descriptor: &Descriptor) -> Option<Duration> {
+        let family = self.health.iter().find(|family| family.name == descriptor.name)?;
+        Duration::try_from_secs_f64(family.samples.first()?.value).ok()
     }
 }
 
@@ -421,8 +437,8 @@ pub fn rehearse(
     let (began, clock) = (now(), Instant::now());
     let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop)?;
     label(&mut found, header)?;
-    let slot = schedule::slot(began, header.interval);
-    let mut ran = Ran { slot, began, took: clock.elapsed(), result: Ok(found) };
+    let slots = Slots::new(header.interval, Duration::ZERO);
+    let mut ran = Ran { slots, slot: slots.at(began), began, took: clock.elapsed(), result: Ok(found) };
     let (head, families) = compose(stem, header, claims, &before, &ran, &Kept::All);
     let refused = match directory {
         Some(directory) => directory.rehearse_for(claims, &head, &families),

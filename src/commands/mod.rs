@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod lint;
+pub mod prune;
 pub mod run;
 pub mod test;
 pub mod write;
@@ -18,7 +19,7 @@ use crate::config::fields::Stem;
 use crate::config::load::Loaded;
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{self, Problem, printable};
-use crate::textfile::{self, Claims, Directory};
+use crate::textfile::{self, Claims, Directory, Fate, Swept};
 
 /// Everything went well.
 const GOOD: u8 = 0;
@@ -31,10 +32,11 @@ const USAGE: u8 = 2;
 pub fn dispatch(cli: &Cli) -> ExitCode {
     let places = &cli.places;
     match &cli.command {
-        Command::Run { names } => run::run(places, names),
+        Command::Run(arguments) => run::run(places, arguments),
         Command::Test { name } => test::run(places, name),
         Command::Write(arguments) => write::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
+        Command::Prune { all, dry_run } => prune::run(places, *all, *dry_run),
         Command::Lint { paths, json, strict } => lint::run(paths, places, *json, *strict),
     }
 }
@@ -85,7 +87,22 @@ fn claims(loaded: &Loaded<Box<dyn Collector>>, source: &Path) -> Claims {
     let file = |stem: &Stem| textfile::collector_file(stem.as_str());
     let good = loaded.definitions.iter().map(|definition| (file(&definition.stem), definition.modified));
     let failed = loaded.failed.iter().filter_map(|failed| Some((file(failed.stem.as_ref()?), None)));
-    Claims { source: source.display().to_string(), definitions: good.chain(failed).collect() }
+    let disabled = loaded.definitions.iter().filter(|definition| !definition.header.enabled);
+    Claims {
+        source: source.display().to_string(),
+        disabled: disabled.map(|definition| file(&definition.stem)).collect(),
+        definitions: good.chain(failed).collect(),
+    }
+}
+
+/// What a sweep did to a file.
+fn describe_swept(Swept { file, fate }: &Swept) -> String {
+    match fate {
+        Fate::Left => format!("{file}: removed: no definition claims it any more"),
+        Fate::Aged => format!("{file}: removed: it is past its age"),
+        Fate::Stale => format!("{file}: stale: its numbers are past their age and were removed"),
+        Fate::Ours => format!("{file}: removed"),
+    }
 }
 
 /// A report as lines: result and reason, detail, what the collector wrote to stderr.

@@ -9,14 +9,14 @@ use nix::errno::Errno;
 
 use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused};
 use crate::cli::{Places, Write};
-use crate::collect::health::seconds;
+use crate::collect::health::{self, seconds};
 use crate::collect::runner::now;
 use crate::config::fields::{Stem, parse_duration, parse_label};
 use crate::config::header::LONGEST_MAX_AGE;
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{Problem, show};
 use crate::exposition::{self, Descriptor, Family, Kind, Labels};
-use crate::textfile::{self, Directory, Foreign, MAX_FILE, State};
+use crate::textfile::{self, Claims, Directory, Foreign, MAX_FILE, State};
 
 const LAST_WRITE: Descriptor = Descriptor {
     name: "promdrop_write_last_timestamp_seconds",
@@ -73,7 +73,7 @@ impl Order {
         let file = textfile::collector_file(self.name.as_str());
         // First, so that nothing which is no longer true stands in the way of what is; but no moment without this
         // file before its new text is there. What can't be removed is for `run` to say.
-        let _ = directory.sweep_aged(now(), Some(&file));
+        sweep(directory, Some(&file));
         let status = match self.families().and_then(|families| self.publish(directory, file, families)) {
             Ok(()) => GOOD,
             Err(message) => {
@@ -83,7 +83,7 @@ impl Order {
         };
         if status == FAILED {
             // No new text came: the old one is held to its age too.
-            let _ = directory.sweep_aged(now(), None);
+            sweep(directory, None);
         }
         status
     }
@@ -134,6 +134,7 @@ impl Order {
             last_success: Some(at),
             max_age: self.max_age,
             definition: None,
+            stale: false,
             failure: None,
             state: State::default(),
         };
@@ -154,6 +155,13 @@ impl Order {
             gauge(&MAX_AGE, self.max_age.map_or(0.0, |age| age.as_secs_f64())),
             gauge(&SERIES, series as f64),
         ]
+    }
+}
+
+/// Sweeps what is past its age, but for the file `except`. What can't be swept is for `run` to say.
+fn sweep(directory: &Directory, except: Option<&str>) {
+    if directory.look().is_ok() {
+        directory.sweep(&Claims::default(), now(), except, &health::make_stale);
     }
 }
 

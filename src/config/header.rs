@@ -45,6 +45,7 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
     let max_age = duration(top, "max_age", default, least, LONGEST_MAX_AGE, &cure);
 
     let on_failure = top.optional("on_failure").unwrap_or_default();
+    let splay = top.optional("splay").unwrap_or(false);
     let enabled = top.optional("enabled").unwrap_or(true);
     let user = top.node("user").and_then(|node| read_user(node, top.problems()));
     let labels = top.node("labels").and_then(|node| read_labels(node, top.problems())).unwrap_or_default();
@@ -56,6 +57,7 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
         timeout: timeout.unwrap_or(interval),
         max_age: max_age.unwrap_or(default),
         on_failure,
+        splay,
         enabled,
         user,
         labels,
@@ -125,6 +127,7 @@ mod tests {
             timeout: Duration::from_secs(10),
             max_age: 5 * minute,
             on_failure: OnFailure::Drop,
+            splay: false,
             enabled: true,
             user: None,
             labels: Vec::new(),
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "module: command\ninterval: 1h 30m\ntimeout: 1h\nmax_age: 2h\non_failure: keep\n\
+        let text = "module: command\ninterval: 1h 30m\ntimeout: 1h\nmax_age: 2h\non_failure: keep\nsplay: true\n\
                     enabled: false\nuser: postfix\nlabels: {team: mail, site: ams}\n";
         let expected = Header {
             module: "command".into(),
@@ -149,6 +152,7 @@ mod tests {
             timeout: Duration::from_secs(3600),
             max_age: Duration::from_secs(7200),
             on_failure: OnFailure::Keep,
+            splay: true,
             enabled: false,
             user: Some("postfix".into()),
             labels: vec![("team".into(), "mail".into()), ("site".into(), "ams".into())],

@@ -37,6 +37,8 @@ pub struct Header {
     pub max_age: Duration,
     /// What a failure does to the last good numbers.
     pub on_failure: OnFailure,
+    /// Whether its slots are moved by an offset that differs from host to host. Default `false`.
+    pub splay: bool,
     /// `false`: the definition is checked but never run. Default `true`.
     pub enabled: bool,
     /// Who it runs as; `None`: as promdrop itself.

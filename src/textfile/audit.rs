@@ -115,7 +115,7 @@ impl Directory {
             let done = match own {
                 true => self.remove(survey, &loss.file),
                 false => self
-                    .rewrite(survey, &loss.file, |there| withdraw(there, &loss.families))
+                    .rewrite(survey, &loss.file, |_, there| withdraw(there, &loss.families))
                     .or_else(|_| self.remove(survey, &loss.file)),
             };
             match done {

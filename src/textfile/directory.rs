@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::libc;
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
 use nix::unistd::fsync;
 
 use super::MAX_FILE;
@@ -162,6 +162,19 @@ impl Directory {
         &self.path
     }
 
+    /// Checks that its path still leads to it.
+    ///
+    /// # Errors
+    /// Where it was removed, or another directory put in its place: what is published now, nobody would read.
+    pub fn check_place(&self) -> Result<(), Error> {
+        let there = stat(&self.path);
+        if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (self.stat.st_dev, self.stat.st_ino)) {
+            return Ok(());
+        }
+        let message = "the textfile directory was removed or replaced meanwhile";
+        Err(Error::new(Class::Refused, &self.path, message, "the next run opens what is there now"))
+    }
+
     /// Makes the names published so far last through a power cut: once a run, after the last publish.
     ///
     /// # Errors
@@ -181,13 +194,17 @@ impl Directory {
         Ok(Some(Published { header, families: exposition::read(&text).ok() }))
     }
 
-    /// As [`previous`](Self::previous), the header only: all that is needed to know what is due.
-    ///
-    /// # Errors
-    /// As `previous`.
-    pub fn header(&self, file: &str) -> Result<Option<Header>, Error> {
-        self.check_name(file)?;
-        Ok(self.inspect(file)?.and_then(|found| found.header))
+    /// The slot that the collector of `file` has served last, as the directory was at the last
+    /// [`look`](Self::look). `None`: it never ran, or the file can't be promdrop's.
+    pub fn served(&self, file: &str) -> Option<u64> {
+        match self.survey().entry(file) {
+            Some(Entry {
+                content: Content::Text(Seen { owner: Owner::Ours { slot, .. }, .. }),
+                is_link: false,
+                ..
+            }) => *slot,
+            _ => None,
+        }
     }
 
     /// Checks that `header` may be published: nothing stands at its name, or what does is promdrop's and of its kind.

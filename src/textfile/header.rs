@@ -65,6 +65,8 @@ pub struct Header {
     /// When the collector's definition was last changed, in ms since the epoch: of two that contradict each other the
     /// newer one goes before.
     pub definition: Option<u64>,
+    /// Whether its numbers were removed because they were past their age.
+    pub stale: bool,
     /// promdrop's own words on the last failure, never bytes of a command's output: anyone can read the file. What is
     /// longer than 200 bytes, escaped, is cut.
     pub failure: Option<String>,
@@ -86,6 +88,11 @@ pub(super) enum Claim {
 }
 
 impl Header {
+    /// The age of the numbers of its file; `None` where they have none, or there never were any.
+    pub fn expiry(&self) -> Option<Expiry> {
+        Some(Expiry { since: self.last_success?, age: self.max_age? })
+    }
+
     /// Appends the header's lines to `out`.
     pub fn render(&self, out: &mut String) {
         let mut line = |key: &str, value: &str| {
@@ -107,6 +114,9 @@ impl Header {
         }
         if let Some(time) = self.definition {
             line("definition-ms", &time.to_string());
+        }
+        if self.stale {
+            line("stale", "1");
         }
         if let Some(failure) = &self.failure {
             line("failure", &escape(failure, MAX_FAILURE));
@@ -164,7 +174,7 @@ impl Header {
         }
         let (mut kind, mut source, mut file, mut max_age) = (None, None, None, None);
         let (mut slot, mut last_success, mut failure, mut state) = (None, None, None, None);
-        let mut definition = None;
+        let (mut definition, mut stale) = (None, None);
         for line in lines {
             let (key, value) = line?;
             match key {
@@ -175,6 +185,7 @@ impl Header {
                 "last-success-ms" => once(&mut last_success, whole_number(value)?)?,
                 "max-age-ms" => once(&mut max_age, Duration::from_millis(whole_number(value)?))?,
                 "definition-ms" => once(&mut definition, whole_number(value)?)?,
+                "stale" if value == "1" => once(&mut stale, ())?,
                 "failure" if value.len() <= MAX_FAILURE => once(&mut failure, unescape(value)?)?,
                 // Its version is its own: a state that can't be read starts again, the header stands.
                 "state" => once(&mut state, State::parse(value).unwrap_or_default())?,
@@ -189,9 +200,27 @@ impl Header {
             last_success,
             max_age,
             definition,
+            stale: stale.is_some(),
             failure,
             state: state.unwrap_or_default(),
         })
+    }
+}
+
+/// How old the numbers of a file may get, and since when they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// In ms since the epoch.
+    since: u64,
+    age: Duration,
+}
+
+impl Expiry {
+    /// Whether it is past at `now`, in ms since the epoch. A time that lies in the future (the clock was set back, or
+    /// others wrote it) by more than the age must not keep the numbers for ever: it counts as past. By less than that,
+    /// the clock may be about to be right again.
+    pub fn is_past(self, now: u64) -> bool {
+        u128::from(now.abs_diff(self.since)) > self.age.as_millis()
     }
 }
 
@@ -299,6 +328,7 @@ mod tests {
             last_success: Some(1_754_900_000_250),
             max_age: Some(Duration::from_secs(300)),
             definition: Some(1_754_800_000_000),
+            stale: true,
             failure: Some("timeout: raise it".into()),
             state,
         }
@@ -321,6 +351,7 @@ mod tests {
 # promdrop-last-success-ms: 1754900000250
 # promdrop-max-age-ms: 300000
 # promdrop-definition-ms: 1754800000000
+# promdrop-stale: 1
 # promdrop-failure: timeout: raise it
 # promdrop-state: 1 192.0.2.1/sent=7
 ";
@@ -354,6 +385,9 @@ mod tests {
             ("max-age-ms: 300000", "max-age-ms: 5m"),
             ("max-age-ms: 300000", "max-age-ms: "),
             ("slot-ms", "slots"),
+            ("stale: 1", "stale: 0"),
+            ("stale: 1", "stale: "),
+            ("stale: 1", "stale: 1\n# promdrop-stale: 1"),
             ("timeout", "time\\out"),
             ("timeout", "\\u{d800}"),
             ("timeout", "\\u{41"),
@@ -410,9 +444,10 @@ mod tests {
         let failure = proptest::option::of("\\PC{0,40}|[\\x00-\\x1f\\\\]{0,20}");
         let kind = proptest::sample::select(Kind::ALL.to_vec());
         let (slot, last_success) = (any::<Option<u64>>(), any::<Option<u64>>());
-        let max_age = any::<(Option<u64>, Option<u64>)>();
+        let max_age = any::<(Option<u64>, Option<u64>, bool)>();
         (kind, any::<String>(), any::<String>(), slot, last_success, max_age, failure, state).prop_map(
-            |(kind, source, file, slot, last_success, (max_age, definition), failure, state)| Header {
+            |(kind, source, file, slot, last_success, (max_age, definition, stale), failure, state)| Header {
+                stale,
                 definition,
                 kind,
                 source,

@@ -11,13 +11,13 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
-use nix::unistd::{Gid, fchown, geteuid};
+use nix::unistd::{Gid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
 use super::directory::{Directory, is_regular, kind_word};
 use super::error::{Class, Error};
 use crate::fnv;
 
-/// The lock file's name. It is never removed: a lock on a removed file would exclude nobody.
+/// The lock file's name. It is never removed while anyone holds a lock in it: that would exclude nobody any more.
 pub const LOCK_FILE: &str = ".promdrop.lock";
 
 /// How long publishing waits for its lock.
@@ -94,6 +94,32 @@ impl Directory {
             let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
             Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks")
         })
+    }
+
+    /// Removes the lock file, unless somebody holds a lock in it. Who waits for one meanwhile sees that it is gone, and
+    /// makes another.
+    ///
+    /// # Errors
+    /// Where a lock is held, or the file can't be removed.
+    pub(super) fn remove_lock_file(&self) -> Result<(), Error> {
+        let path = self.path().join(LOCK_FILE);
+        let failed =
+            |action: &'static str| move |e: Errno| Error::io(&self.path().join(LOCK_FILE), action, e);
+        let (file, opened) = self.open_lock_file()?;
+        let all = range(libc::F_WRLCK, 0, 0);
+        let guard = match fcntl(&file, FcntlArg::F_OFD_SETLK(&all)) {
+            Ok(_) => Guard(file),
+            Err(Errno::EAGAIN | Errno::EACCES) => {
+                let message = "a collector still runs, and will publish what it finds";
+                return Err(Error::new(Class::Lock, &path, message, "do this again once it has ended"));
+            }
+            Err(e) => return Err(failed("lock it")(e)),
+        };
+        if self.is_lock_file(&opened) {
+            unlinkat(self.fd(), LOCK_FILE, UnlinkatFlags::NoRemoveDir).map_err(failed("remove it"))?;
+        }
+        drop(guard);
+        Ok(())
     }
 
     fn lock(&self, byte: libc::off_t, wait: Duration) -> Result<Option<Guard>, Error> {

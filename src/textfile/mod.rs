@@ -6,10 +6,9 @@
 //! [`prove`](crate::exposition::prove).
 //!
 //! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `look` opens one entry and `pieces` reads it, `survey` and `seen` know all files and
-//! whose each is; `meeting` decides what gives way to a new text, `rewrite` and `publish` do it; `audit` and `aged` look
+//! whose each is; `meeting` decides what gives way to a new text, `rewrite` and `publish` do it; `audit` and `sweep` look
 //! after what is published already; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
 
-mod aged;
 mod audit;
 mod directory;
 pub mod entry;
@@ -24,18 +23,20 @@ mod rewrite;
 mod seen;
 mod state;
 mod survey;
+mod sweep;
 mod temporary;
 
 pub use audit::{Audit, Withdrawn};
 pub use directory::{Directory, Foreign, Published, Taken};
 pub use error::{Class, Error};
-pub use header::{Header, Kind};
+pub use header::{Expiry, Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
 pub use look::Content;
 pub use publish::check;
 pub use seen::{Claims, Others};
 pub use state::State;
 pub use survey::{Entry, Survey};
+pub use sweep::{Fate, Stale, Sweep, Swept};
 
 /// The largest file that is published or read back, in bytes.
 pub const MAX_FILE: usize = 16 * 1024 * 1024;

@@ -150,11 +150,11 @@ impl Directory {
         let mut gone: Vec<Change> = step.remove.iter().cloned().map(Change::Removed).collect();
         let mut back = Vec::new();
         for (file, names) in &step.withdraw {
-            gone.extend(self.stage(file, |there| withdraw(there, names))?);
+            gone.extend(self.stage(file, |_, there| withdraw(there, names))?);
             let Some(helps) = step.restore.get(file) else { continue };
             let for_good: Vec<String> =
                 names.iter().filter(|name| !helps.contains_key(*name)).cloned().collect();
-            back.extend(self.stage(file, |there| {
+            back.extend(self.stage(file, |_, there| {
                 there.retain(|family| !for_good.iter().any(|name| *name == family.name));
                 for family in there {
                     if let Some(help) = helps.get(&*family.name) {
@@ -275,6 +275,7 @@ mod tests {
             last_success: None,
             max_age: Some(Duration::from_secs(60)),
             definition: None,
+            stale: false,
             failure: None,
             state: State::default(),
         }

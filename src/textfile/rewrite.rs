@@ -38,16 +38,16 @@ pub(super) struct Staged {
 }
 
 impl Directory {
-    /// Writes `file` with its families as `change` leaves them; its header and its times stay. `None` where it is not
+    /// Writes `file` with its header and families as `change` leaves them; its times stay. `None` where it is not
     /// promdrop's any more. The caller holds the lock.
     pub(super) fn stage(
         &self,
         file: &str,
-        change: impl FnOnce(&mut Vec<Family>),
+        change: impl FnOnce(&mut Header, &mut Vec<Family>),
     ) -> Result<Option<Change>, Error> {
         let path = &self.path().join(file);
         let Some(text) = self.own_text(file)? else { return Ok(None) };
-        let Some((text, facts)) = changed(&text, change) else {
+        let Some((text, facts)) = changed(file, &text, change) else {
             return Ok(Some(Change::Removed(file.to_owned())));
         };
         let failed = |action: &'static str| move |e: Errno| Error::io(path, action, e);
@@ -83,13 +83,13 @@ impl Directory {
         Ok(())
     }
 
-    /// Publishes `file` anew with its families as `change` leaves them. Without families, or where it can't be read any
+    /// Publishes `file` anew with its header and families as `change` leaves them. Without families, or where it can't be read any
     /// more, it is removed. The caller holds the lock.
     pub(super) fn rewrite(
         &self,
         survey: &mut Survey<Seen>,
         file: &str,
-        change: impl FnOnce(&mut Vec<Family>),
+        change: impl FnOnce(&mut Header, &mut Vec<Family>),
     ) -> Result<(), Error> {
         match self.stage(file, change)? {
             Some(change) => self.put(survey, change),
@@ -138,19 +138,23 @@ pub(super) fn take_help(family: &mut Family, help: Option<&[u8]>) {
     family.help = help.map(|help| Cow::Owned(String::from_utf8_lossy(help).into_owned()));
 }
 
-/// `text` with its families changed; `None` where nothing is left, or what is left can't be proved.
-fn changed(text: &[u8], change: impl FnOnce(&mut Vec<Family>)) -> Option<(Vec<u8>, Facts)> {
+/// `text` of `file`, changed; `None` where nothing is left, or what is left can't be proved.
+fn changed(
+    file: &str,
+    text: &[u8],
+    change: impl FnOnce(&mut Header, &mut Vec<Family>),
+) -> Option<(Vec<u8>, Facts)> {
+    let mut header = Header::ours(text, file)?;
     let mut families = exposition::read(text).ok()?;
-    change(&mut families);
+    change(&mut header, &mut families);
     if families.is_empty() {
         return None;
     }
-    let mut new = Header::lines(text).to_vec();
-    let mut body = String::new();
-    exposition::render(&families, &mut body);
-    new.extend_from_slice(body.as_bytes());
-    let facts = exposition::prove(&new).ok()?;
-    Some((new, facts))
+    let mut new = String::new();
+    header.render(&mut new);
+    exposition::render(&families, &mut new);
+    let facts = exposition::prove(new.as_bytes()).ok()?;
+    Some((new.into_bytes(), facts))
 }
 
 #[cfg(test)]
@@ -169,19 +173,19 @@ mod tests {
         for text in [theirs, &copy, "broken"] {
             std::fs::write(&path, text).unwrap();
             let mut survey = directory.survey();
-            directory.rewrite(&mut survey, "x.prom", |there| withdraw(there, &["c_a".into()])).unwrap();
+            directory.rewrite(&mut survey, "x.prom", |_, there| withdraw(there, &["c_a".into()])).unwrap();
             directory.remove(&mut survey, "x.prom").unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
         let ours = copy.replace("y.prom", "x.prom");
         std::fs::write(&path, &ours).unwrap();
         directory
-            .rewrite(&mut directory.survey(), "x.prom", |there| withdraw(there, &["c_a".into()]))
+            .rewrite(&mut directory.survey(), "x.prom", |_, there| withdraw(there, &["c_a".into()]))
             .unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), ours.replace("# TYPE c_a gauge\nc_a 1\n", ""));
         // What is not called so was not what was in the way: rather nothing than that.
         directory
-            .rewrite(&mut directory.survey(), "x.prom", |there| withdraw(there, &["c_a".into()]))
+            .rewrite(&mut directory.survey(), "x.prom", |_, there| withdraw(there, &["c_a".into()]))
             .unwrap();
         assert!(!path.exists());
     }

@@ -1,11 +1,11 @@
 //! What is known of each file of the directory without reading it again: whose it is, and what it holds.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::time::Duration;
+use std::path::Path;
 
-use super::header::{Claim, Header, Kind};
+use super::header::{Claim, Expiry, Header, Kind};
 use super::look::Content;
 use super::survey::{Entry, Survey};
 use crate::exposition::{Facts, Harm, Text, inspect_text};
@@ -26,8 +26,12 @@ pub(super) enum Owner {
         source: String,
         /// When its definition was last changed, in ms since the epoch, as it stood when the file was published.
         definition: Option<u64>,
+        /// The slot that its collector has served last, in ms since the epoch.
+        slot: Option<u64>,
         /// When it is past its age; `None` where it has none.
         expiry: Option<Expiry>,
+        /// Whether that was seen, and its numbers removed.
+        stale: bool,
     },
     /// promdrop's, but of another version, or damaged: as good as absent.
     Doubtful,
@@ -54,30 +58,10 @@ impl Owner {
             kind: header.kind,
             source: header.source.clone(),
             definition: header.definition,
-            expiry: Expiry::of(header),
+            slot: header.slot,
+            expiry: header.expiry(),
+            stale: header.stale,
         }
-    }
-}
-
-/// How old the numbers of a file may get, and since when they do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Expiry {
-    /// In ms since the epoch.
-    since: u64,
-    age: Duration,
-}
-
-impl Expiry {
-    /// That of a file with this header.
-    pub fn of(header: &Header) -> Option<Self> {
-        Some(Self { since: header.last_success?, age: header.max_age? })
-    }
-
-    /// Whether it is past at `now`, in ms since the epoch. A time that lies in the future (the clock was set back, or
-    /// others wrote it) by more than the age must not keep the file for ever: it counts as past. By less than that, the
-    /// clock may be about to be right again.
-    pub fn is_past(self, now: u64) -> bool {
-        u128::from(now.abs_diff(self.since)) > self.age.as_millis()
     }
 }
 
@@ -110,6 +94,8 @@ pub struct Claims {
     /// The file that each definition publishes, and when the definition was last changed, in ms since the epoch;
     /// `None` where it can't be loaded.
     pub definitions: HashMap<String, Option<u64>>,
+    /// Those of the files whose definitions say that they are not to be run.
+    pub disabled: HashSet<String>,
 }
 
 /// How a file stands to one that is to be published.
@@ -129,6 +115,19 @@ pub(super) enum Standing {
 }
 
 impl Claims {
+    /// Whether no definition claims `file`, of `source`, any more: not even one that has come since the definitions were
+    /// read. Of another source nothing is known.
+    pub(super) fn has_left(&self, file: &str, source: &str) -> bool {
+        let stem = file.strip_suffix(".prom").unwrap_or(file);
+        let definition = Path::new(source).join(format!("{stem}.yaml"));
+        !self.source.is_empty()
+            && *source == *self.source
+            && file != super::RUN_FILE
+            && !self.definitions.contains_key(file)
+            // On any doubt it is there.
+            && matches!(definition.try_exists(), Ok(false))
+    }
+
     /// How `file` stands, of `owner`, to what is published with `header`.
     pub(super) fn standing(&self, header: &Header, file: &str, owner: &Owner) -> Standing {
         let claimed = self.definitions.get(file);

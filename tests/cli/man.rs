@@ -166,7 +166,7 @@ fn the_page_has_the_defaults_that_the_program_has() {
     };
     let of = |duration: Duration| humantime::format_duration(duration).to_string();
     let usual = header("module: netstat\n");
-    let Header { module: _, interval, timeout, max_age, on_failure, enabled, user, labels } = usual;
+    let Header { module: _, interval, timeout, max_age, on_failure, splay, enabled, user, labels } = usual;
     assert_eq!(default("module"), None);
     assert_eq!(default("interval"), Some(of(interval)));
     assert_eq!(default("timeout"), Some(format!("the smaller of {} and the interval", of(timeout))));
@@ -178,6 +178,7 @@ fn the_page_has_the_defaults_that_the_program_has() {
         OnFailure::Keep => "keep",
     };
     assert_eq!(default("on_failure").as_deref(), Some(word));
+    assert_eq!(default("splay"), Some(splay.to_string()));
     assert_eq!(default("enabled"), Some(enabled.to_string()));
     assert_eq!((user, default("user").as_deref()), (None, Some("the user that promdrop runs as")));
     assert_eq!((labels, default("labels").as_deref()), (Vec::new(), Some("none")));

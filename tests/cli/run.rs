@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use promdrop::collect::machine::Machine;
 use promdrop::collect::runner::{Runner, now};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::{Outcome, read_module};
@@ -90,13 +91,14 @@ fn a_slot_that_another_served_meanwhile_is_not_served_again() {
     let stop = Stop::listen().unwrap();
     let source = host.collectors_dir().display().to_string();
     let claims = Claims { source, ..Claims::default() };
-    let runner = Runner { directory: &directory, stop: &stop, claims: &claims };
-    let slot = runner.due(&definition.stem, definition.header.interval, now()).unwrap();
-    assert!(runner.run_due(definition, slot).is_some());
+    let runner = Runner { directory: &directory, stop: &stop, claims, machine: &Machine::default() };
+    let at = now();
+    assert!(runner.is_due(&definition.stem, &definition.header, at));
+    assert!(runner.run_due(definition, at).is_some());
     // Two found it due; the second comes to the lock once the first has given it back.
-    assert!(runner.run_due(definition, slot).is_none());
-    assert_eq!(runner.run(definition, slot).outcome, Outcome::Success);
-    assert!(runner.run_due(definition, slot + 60_000).is_some());
+    assert!(runner.run_due(definition, at).is_none());
+    assert_eq!(runner.run(definition, at).outcome, Outcome::Success);
+    assert!(runner.run_due(definition, at + 60_000).is_some());
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub fn header() -> Header {
         last_success: None,
         max_age: Some(Duration::from_secs(60)),
         definition: None,
+        stale: false,
         failure: None,
         state: State::default(),
     }

@@ -663,9 +663,9 @@ fn a_renamed_definition_takes_its_family_with_it() {
     fs::remove_file(host.collectors_dir().join("old.yaml")).unwrap();
     // A rename keeps the time.
     prints(&host, "new", 0, &mail);
-    // Nothing of it is in the way of others.
-    run_well(&host, &["run", "other"]);
-    assert!(at(&host, "old.prom").exists());
+    // Whatever runs next removes what it left.
+    let said = "promdrop: old.prom: removed: no definition claims it any more\n";
+    assert_eq!(host.outcome(&["run", "other"]), (0, String::new(), said.to_owned()));
     run_well(&host, &["run"]);
     assert_eq!(names(&host), [".promdrop.lock", "new.prom", "other.prom", "promdrop.prom"]);
     assert_eq!(body(&host, "new.prom"), mail);

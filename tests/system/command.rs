@@ -595,6 +595,7 @@ fn command(section: &str, user: Option<&str>) -> Command {
         timeout: LONG,
         max_age: Duration::from_secs(300),
         on_failure: OnFailure::Drop,
+        splay: false,
         enabled: true,
         user: user.map(str::to_owned),
         labels: Vec::new(),

@@ -27,6 +27,7 @@ fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
         timeout: TIMEOUT,
         max_age: Duration::from_secs(75),
         on_failure: OnFailure::Drop,
+        splay: false,
         enabled: true,
         user: None,
         labels: Vec::new(),

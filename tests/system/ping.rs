@@ -35,6 +35,7 @@ fn collector(section: &str) -> Box<dyn Collector> {
         timeout: Duration::from_secs(30),
         max_age: Duration::from_secs(300),
         on_failure: OnFailure::Drop,
+        splay: false,
         enabled: true,
         user: None,
         labels: Vec::new(),

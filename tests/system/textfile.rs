@@ -18,6 +18,7 @@ fn header() -> Header {
         last_success: None,
         max_age: Some(std::time::Duration::from_secs(60)),
         definition: None,
+        stale: false,
         failure: None,
         state: State::default(),
     }

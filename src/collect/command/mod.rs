@@ -371,6 +371,7 @@ mod tests {
             timeout: Duration::from_secs(10),
             max_age: Duration::from_secs(300),
             on_failure: OnFailure::Drop,
+            splay: false,
             enabled: true,
             user: None,
             labels: Vec::new(),

@@ -551,6 +551,7 @@ mod tests {
             timeout,
             max_age: Duration::from_secs(300),
             on_failure: OnFailure::Drop,
+            splay: false,
             enabled: true,
             user: None,
             labels,

@@ -1,0 +1,320 @@
+//! `promdrop run [NAME...]`: what is due, run and published.
+//!
+//! A pass reads the definitions, sweeps, proves what is published against the directory, and starts what is due. There is
+//! one pass at the start, one at each tick of `--every`, and, while a collector still runs, one whenever a slot of
+//! another begins.
+
+mod order;
+mod pass;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use super::{FAILED, GOOD, USAGE, claims, complain, describe, describe_swept, exit_code, finish, source};
+use crate::cli::{self, Places};
+use crate::collect::alarm::{Alarm, Woken};
+use crate::collect::crew::Crew;
+use crate::collect::machine::Machine;
+use crate::collect::overall::Overall;
+use crate::collect::runner::{Report, Runner, now};
+use crate::collect::stop::Stop;
+use crate::collect::{Outcome, health};
+use crate::config::load::Failed;
+use crate::diagnostic::printable;
+use crate::schedule::Ticks;
+use crate::textfile::{Audit, Directory, Fate, Others, Sweep, Withdrawn};
+use order::Order;
+use pass::{Loading, Pass, check_names, load};
+
+/// Runs what the arguments name, or all that is due; the exit status.
+pub fn run(places: &Places, arguments: &cli::Run) -> ExitCode {
+    match Order::read(arguments) {
+        Some(order) => exit_code(try_run(places, &order)),
+        None => ExitCode::from(USAGE),
+    }
+}
+
+fn try_run(places: &Places, order: &Order<'_>) -> Result<u8, String> {
+    let start = Instant::now();
+    let refused = |what: &str, e: nix::Error| format!("can't {what}: {}", e.desc());
+    let stop = Stop::listen().map_err(|e| refused("listen for signals", e))?;
+    let loaded = load(&places.collectors_dir)?;
+    check_names(&loaded, order.names, &places.collectors_dir)?;
+    let directory = Directory::open(&places.textfile_dir).map_err(|error| error.to_string())?;
+    let directory = directory.with_node_exporter(&places.node_exporter);
+    let alarm = Alarm::new().map_err(|e| refused("set an alarm", e))?;
+    let machine = Machine::default();
+    let shift = Shift {
+        order,
+        directory: &directory,
+        stop: &stop,
+        machine: &machine,
+        source: source(&places.collectors_dir),
+        // Someone who watches, or asked for a collector by name, is told everything.
+        watched: !order.names.is_empty() || std::io::stderr().is_terminal(),
+        start,
+        ticks: order.ticks(now()),
+        status: GOOD,
+        batch: None,
+    };
+    thread::scope(|scope| shift.serve(Crew::new(scope, &alarm, order.jobs), &alarm, loaded, places))
+}
+
+/// One process of `run`, from its first pass to the end of its last collector.
+struct Shift<'env> {
+    order: &'env Order<'env>,
+    directory: &'env Directory,
+    stop: &'env Stop,
+    machine: &'env Machine,
+    source: PathBuf,
+    watched: bool,
+    start: Instant,
+    ticks: Option<Ticks>,
+    status: u8,
+    /// What has been done and is not told of in promdrop.prom yet.
+    batch: Option<Batch>,
+}
+
+/// What there is to say of what was run from one pass on.
+struct Batch {
+    began: u64,
+    clock: Instant,
+    enabled: usize,
+    disabled: usize,
+    failed: usize,
+    others: Option<Others>,
+}
+
+impl<'env> Shift<'env> {
+    fn serve<'scope>(
+        mut self,
+        mut crew: Crew<'scope, 'env>,
+        alarm: &'env Alarm,
+        first: Loading,
+        places: &Places,
+    ) -> Result<u8, String> {
+        let mut loaded = Some(first);
+        loop {
+            let at = now();
+            let pass = loaded.take().map(|loaded| self.begin(&mut crew, loaded, at)).unwrap_or_default();
+            if !self.wait(&mut crew, alarm, pass.as_deref(), at)? {
+                break;
+            }
+            self.settle();
+            match self.reload(places) {
+                Ok(fresh) => loaded = Some(fresh),
+                Err(message) => self.fail(format_args!("promdrop: {message}")),
+            }
+        }
+        if self.stop.is_raised() {
+            self.fail("promdrop: told to end: what ran was ended, what was published before stands");
+        }
+        Ok(self.status)
+    }
+
+    /// Waits for the next pass, telling of what ends meanwhile; whether there is to be one. Without a `pass` there is
+    /// none: what runs is waited for. `at` is when the pass began.
+    fn wait<'scope>(
+        &mut self,
+        crew: &mut Crew<'scope, 'env>,
+        alarm: &Alarm,
+        pass: Option<&Pass<'_>>,
+        at: u64,
+    ) -> Result<bool, String> {
+        let mut next = self.next(pass, at);
+        loop {
+            for report in crew.reports() {
+                self.tell(&report);
+            }
+            if self.stop.is_raised() {
+                crew.start_no_more();
+            }
+            if crew.is_idle() {
+                self.settle();
+                if self.ticks.is_none() || next.is_none() || self.stop.is_raised() {
+                    return Ok(false);
+                }
+            }
+            // What runs sees for itself that it is to end.
+            let woken = match self.stop.is_raised() {
+                true => alarm.wait_for_ring(),
+                false => alarm.wait(next, self.stop),
+            };
+            match woken.map_err(|e| format!("can't wait: {}", e.desc()))? {
+                Woken::Clock if next.is_some_and(|next| next <= now()) => return Ok(true),
+                // It was set.
+                Woken::Clock => next = self.next(pass, now()),
+                Woken::Rung | Woken::Stopped => {}
+            }
+        }
+    }
+
+    /// When to look again for what is due, after a pass at `at`.
+    fn next(&self, pass: Option<&Pass<'_>>, at: u64) -> Option<u64> {
+        let pass = pass?;
+        match self.ticks {
+            Some(ticks) => ticks.next(at, self.start.elapsed()),
+            None if pass.due_or_not => None,
+            None => pass.next(at),
+        }
+    }
+
+    /// The definitions as they are now, if the textfile directory is still the same.
+    fn reload(&self, places: &Places) -> Result<Loading, String> {
+        self.directory.check_place().map_err(|error| error.to_string())?;
+        load(&places.collectors_dir)
+    }
+
+    /// Sweeps and audits, and starts what is due; `None` where the directory can't be looked at.
+    fn begin<'scope>(
+        &mut self,
+        crew: &mut Crew<'scope, 'env>,
+        loaded: Loading,
+        at: u64,
+    ) -> Option<Arc<Pass<'env>>> {
+        let clock = Instant::now();
+        let claims = claims(&loaded, &self.source);
+        let runner = Runner { directory: self.directory, stop: self.stop, claims, machine: self.machine };
+        let pass = Arc::new(Pass { loaded, runner, due_or_not: !self.order.names.is_empty() });
+        if let Err(error) = self.directory.look() {
+            self.fail(format_args!("promdrop: {error}"));
+            return None;
+        }
+        // First, so that nothing which is no longer true stands in the way of what is.
+        let mut is_news = self.sweep(&pass, at);
+        let (withdrawn, others) = self.audit(&pass);
+        is_news |= withdrawn | Overall::is_due(self.directory, at);
+        for failed in &pass.loaded.failed {
+            if failed.stem.as_ref().is_none_or(|stem| self.order.wants(stem.as_str())) {
+                self.status = FAILED;
+                is_news |= self.report_config(&pass.runner, failed, at);
+            }
+        }
+        for number in pass.due(self.order, at) {
+            let Some(definition) = pass.loaded.definitions.get(number) else { continue };
+            // Its own slot has come while it still runs: that is counted when it runs next.
+            if !crew.is_busy_with(&definition.stem) {
+                is_news = true;
+                let pass = Arc::clone(&pass);
+                crew.add(definition.stem.clone(), move || pass.run(number));
+            }
+        }
+        if is_news {
+            let definitions = &pass.loaded.definitions;
+            let enabled = definitions.iter().filter(|definition| definition.header.enabled).count();
+            let (disabled, failed) = (definitions.len() - enabled, pass.loaded.failed.len());
+            self.batch = Some(Batch { began: at, clock, enabled, disabled, failed, others });
+        }
+        Some(pass)
+    }
+
+    /// Removes what no definition claims any more or is past its age; whether there was anything.
+    fn sweep(&mut self, pass: &Pass<'_>, at: u64) -> bool {
+        let Sweep { done, failed } = self.directory.sweep(&pass.runner.claims, at, None, &health::make_stale);
+        for swept in &done {
+            // What goes was to go; that numbers went which somebody still wants is news.
+            if self.watched || swept.fate == Fate::Stale {
+                complain(format_args!("promdrop: {}", describe_swept(swept)));
+            }
+        }
+        if let Some(error) = &failed {
+            self.fail(format_args!("promdrop: {error}"));
+        }
+        !done.is_empty()
+    }
+
+    /// Withdraws what others contradict; whether there was anything, and what is known of the others.
+    fn audit(&mut self, pass: &Pass<'_>) -> (bool, Option<Others>) {
+        let Audit { withdrawn, others, failed } = self.directory.audit(&pass.runner.claims);
+        let is_news = !withdrawn.is_empty() || failed.is_some();
+        withdrawn.iter().for_each(|withdrawn| self.fail(describe_loss(withdrawn)));
+        if let Some(error) = failed {
+            self.fail(format_args!("promdrop: {error}"));
+        }
+        (is_news, others)
+    }
+
+    /// Says how a collector's run ended.
+    fn tell(&mut self, report: &Report) {
+        // Of what was ended with promdrop nothing is published, and one line at the end says so for all.
+        if report.stopped {
+            return;
+        }
+        if report.outcome != Outcome::Success && report.outcome != Outcome::Skipped {
+            self.status = FAILED;
+        }
+        let text = describe(report);
+        if (report.news || self.watched) && !text.is_empty() {
+            complain(text);
+        }
+    }
+
+    /// Says what is wrong with a definition and publishes it as health; whether anything was published.
+    fn report_config(&mut self, runner: &Runner<'_>, failed: &Failed, at: u64) -> bool {
+        // Without a valid name there is no file to publish in; the exit status and stderr remain.
+        let Some(stem) = &failed.stem else {
+            complain(failed);
+            return false;
+        };
+        let Some(report) = runner.config_failure(stem, &summary(failed), at) else {
+            if self.watched {
+                complain(failed);
+            }
+            return false;
+        };
+        if report.outcome != Outcome::Config && report.outcome != Outcome::Skipped {
+            complain(describe(&report));
+        }
+        if report.news || self.watched {
+            complain(failed);
+        }
+        true
+    }
+
+    /// Publishes what there is to say of the run as a whole, and makes all that was published last.
+    fn settle(&mut self) {
+        let Some(Batch { began, clock, enabled, disabled, failed, others }) = self.batch.take() else {
+            return;
+        };
+        if !self.stop.is_raised() {
+            let overall = Overall { began, took: clock.elapsed(), enabled, disabled, failed, others };
+            if let Err(error) = overall.publish(self.directory, &self.source) {
+                self.fail(format_args!("promdrop: {error}"));
+            }
+        }
+        if let Err(error) = finish(self.directory) {
+            self.fail(format_args!("promdrop: {error}"));
+        }
+    }
+
+    fn fail(&mut self, message: impl std::fmt::Display) {
+        complain(message);
+        self.status = FAILED;
+    }
+}
+
+/// What went of a file that was published already, and why.
+fn describe_loss(Withdrawn { file, families, reasons }: &Withdrawn) -> String {
+    let what = printable(&families.join(", "));
+    let reasons: Vec<String> = reasons.iter().map(|reason| format!("  {}", printable(reason))).collect();
+    format!("promdrop: {file}: withdrawn, for another file contradicts it: {what}\n{}", reasons.join("\n"))
+}
+
+/// A definition's problems in one line that may be published: where, but nothing of what the file holds.
+fn summary(failed: &Failed) -> String {
+    let count = failed.problems.len();
+    let problems = if count == 1 { "problem" } else { "problems" };
+    match failed.problems.first() {
+        Some(first) if first.line > 0 => {
+            format!(
+                "the definition has {count} {problems}, the first in line {}, column {}",
+                first.line, first.column
+            )
+        }
+        _ => "the definition can't be loaded".to_owned(),
+    }
+}

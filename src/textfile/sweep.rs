@@ -1,0 +1,368 @@
+//! The sweep of what is no longer true: the files of definitions that are gone, and numbers that are past their age.
+
+use super::RUN_FILE;
+use super::directory::Directory;
+use super::error::Error;
+use super::header::Kind;
+use super::lock::PUBLISH_WAIT;
+use super::seen::{Claims, Owner, Read, Seen, files};
+use super::survey::Survey;
+use crate::exposition::{Family, OWN_PREFIX};
+
+/// What a sweep does to a file of promdrop's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes: no definition claims it any more.
+    Left,
+    /// It goes: it is past its age, and nobody publishes it any more who could say so in it.
+    Aged,
+    /// Its numbers go, which are past their age; what promdrop says of its collector stays.
+    Stale,
+    /// It goes, since all of promdrop's does.
+    Ours,
+}
+
+/// A file and its fate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// The file.
+    pub file: String,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// What was done.
+    pub done: Vec<Swept>,
+    /// What could not be; the rest was.
+    pub failed: Option<Error>,
+}
+
+/// How the families of a stale file change: what promdrop says of its collector stays and says so.
+pub type Stale<'a> = &'a dyn Fn(&mut Vec<Family>);
+
+impl Directory {
+    /// Looks at everything in it once more, for [`served`](Self::served), [`sweep`](Self::sweep) and
+    /// [`to_sweep`](Self::to_sweep).
+    ///
+    /// # Errors
+    /// Where it can't be listed.
+    pub fn look(&self) -> Result<(), Error> {
+        self.survey().refresh(self, Seen::read).map(drop)
+    }
+
+    /// What a [`sweep`](Self::sweep) would do, as the directory was at the last look.
+    pub fn to_sweep(&self, claims: &Claims, now: u64, except: Option<&str>) -> Vec<Swept> {
+        fates(&self.survey(), claims, now, except)
+    }
+
+    /// Removes the files that `claims` no longer claims, and what is past its age, but for the file called `except`;
+    /// `stale` is what a collector's file says from then on. `now` is in ms since the epoch.
+    pub fn sweep(&self, claims: &Claims, now: u64, except: Option<&str>, stale: Stale<'_>) -> Sweep {
+        let fates = |survey: &Survey<Seen>| fates(survey, claims, now, except);
+        if fates(&self.survey()).is_empty() {
+            return Sweep::default();
+        }
+        self.carry_out(fates, stale)
+    }
+
+    /// Removes everything that is promdrop's, whoever's it is, and the lock file, unless somebody holds a lock.
+    pub fn sweep_all(&self) -> Sweep {
+        let ours = |file: Read<'_>| (*file.owner != Owner::Foreign).then(|| file.name.to_owned());
+        let mut sweep = self.carry_out(
+            |survey| files(survey).filter_map(ours).map(|file| Swept { file, fate: Fate::Ours }).collect(),
+            &|_| {},
+        );
+        if sweep.failed.is_none() {
+            sweep.failed = self.remove_lock_file().err();
+        }
+        sweep
+    }
+
+    /// What `fates` says once the lock is had: any file may have been published anew.
+    fn carry_out(&self, fates: impl Fn(&Survey<Seen>) -> Vec<Swept>, stale: Stale<'_>) -> Sweep {
+        let mut sweep = Sweep::default();
+        let lock = match self.lock_publishing(PUBLISH_WAIT) {
+            Ok(lock) => lock,
+            Err(error) => return Sweep { failed: Some(error), ..sweep },
+        };
+        let mut survey = self.survey();
+        if let Err(error) = survey.refresh(self, Seen::read) {
+            return Sweep { failed: Some(error), ..sweep };
+        }
+        for swept in fates(&survey) {
+            let done = match swept.fate {
+                Fate::Left | Fate::Aged | Fate::Ours => self.remove(&mut survey, &swept.file),
+                Fate::Stale => self.rewrite(&mut survey, &swept.file, |header, families| {
+                    header.stale = true;
+                    stale(families);
+                }),
+            };
+            match done {
+                Ok(()) => sweep.done.push(swept),
+                // The others are not kept waiting for it.
+                Err(error) => sweep.failed = Some(error),
+            }
+        }
+        drop(survey);
+        drop(lock);
+        sweep
+    }
+}
+
+/// What has to go of `survey`, in the order of the names.
+fn fates(survey: &Survey<Seen>, claims: &Claims, now: u64, except: Option<&str>) -> Vec<Swept> {
+    let fate = |file: Read<'_>| {
+        let fate = fate(file, claims, now).filter(|_| Some(file.name) != except)?;
+        Some(Swept { file: file.name.to_owned(), fate })
+    };
+    files(survey).filter_map(fate).collect()
+}
+
+fn fate(file: Read<'_>, claims: &Claims, now: u64) -> Option<Fate> {
+    let Owner::Ours { kind, source, expiry, stale, .. } = file.owner else { return None };
+    let is_collector = *kind == Kind::Collector;
+    if is_collector && claims.has_left(file.name, source) {
+        return Some(Fate::Left);
+    }
+    if !expiry.is_some_and(|expiry| expiry.is_past(now)) {
+        return None;
+    }
+    // A collector that is not to be run any more has nothing more to say.
+    let is_disabled = *source == claims.source && claims.disabled.contains(file.name);
+    if !is_collector || file.name == RUN_FILE || is_disabled {
+        return Some(Fate::Aged);
+    }
+    let has_numbers = file.facts.families.iter().any(|family| !family.name.starts_with(OWN_PREFIX));
+    (has_numbers || !stale).then_some(Fate::Stale)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use nix::sys::stat::Mode;
+
+    use super::super::header::Header;
+    use super::*;
+    use crate::textfile::{Class, LOCK_FILE, State};
+
+    const NOW: u64 = 1_754_900_000_000;
+    const AGE: u64 = 60_000;
+    const NUMBERS: &str = "c_a 1\n# TYPE promdrop_x gauge\npromdrop_x 1\n";
+
+    fn header(kind: Kind) -> Header {
+        Header {
+            kind,
+            source: "/c".into(),
+            file: "x.prom".into(),
+            slot: None,
+            last_success: Some(NOW),
+            max_age: Some(Duration::from_millis(AGE)),
+            definition: None,
+            stale: false,
+            failure: None,
+            state: State::default(),
+        }
+    }
+
+    fn setup() -> (tempfile::TempDir, Directory) {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        (place, directory)
+    }
+
+    fn lay(place: &Path, name: &str, header: &Header) {
+        let mut text = String::new();
+        header.render(&mut text);
+        std::fs::write(place.join(name), text + NUMBERS).unwrap();
+    }
+
+    fn claims(definitions: &[&str]) -> Claims {
+        let definitions = definitions.iter().map(|file| ((*file).to_owned(), None)).collect();
+        Claims { source: "/c".into(), definitions, ..Claims::default() }
+    }
+
+    /// What a sweep comes to: the fates, after a look.
+    fn sweep(directory: &Directory, claims: &Claims, now: u64) -> Vec<(String, Fate)> {
+        directory.look().unwrap();
+        let foreseen = directory.to_sweep(claims, now, None);
+        let stale: Stale<'_> = &|families| families.retain(|family| family.name.starts_with(OWN_PREFIX));
+        let Sweep { done, failed } = directory.sweep(claims, now, None, stale);
+        assert_eq!((&foreseen, &failed), (&done, &None));
+        done.into_iter().map(|swept| (swept.file, swept.fate)).collect()
+    }
+
+    #[test]
+    fn what_is_past_its_age_goes() {
+        let (place, directory) = setup();
+        let claims = claims(&["x.prom"]);
+        for (kind, fate) in [
+            (Kind::Write, Fate::Aged),
+            (Kind::Push, Fate::Aged),
+            (Kind::Exec, Fate::Aged),
+            (Kind::Collector, Fate::Stale),
+        ] {
+            for (now, goes) in [
+                (NOW, false),
+                (NOW + AGE, false),
+                (NOW + AGE + 1, true),
+                (NOW - AGE, false),
+                (NOW - AGE - 1, true),
+                (0, true),
+                (u64::MAX, true),
+            ] {
+                lay(place.path(), "x.prom", &header(kind));
+                let expected = if goes { vec![("x.prom".to_owned(), fate)] } else { Vec::new() };
+                assert_eq!(sweep(&directory, &claims, now), expected, "{kind:?} {now}");
+                let there = place.path().join("x.prom").exists();
+                assert_eq!(there, !goes || fate == Fate::Stale, "{kind:?} {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stale_file_keeps_its_health_its_header_and_its_time() {
+        let (place, directory) = setup();
+        let path = place.path().join("x.prom");
+        lay(place.path(), "x.prom", &header(Kind::Collector));
+        let old = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(NOW);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert_eq!(sweep(&directory, &claims(&["x.prom"]), NOW + AGE + 1).len(), 1);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = Header { stale: true, ..header(Kind::Collector) };
+        assert_eq!(Header::ours(text.as_bytes(), "x.prom"), Some(expected));
+        assert!(
+            text.ends_with("\n# TYPE promdrop_x gauge\npromdrop_x 1\n") && !text.contains("c_a"),
+            "{text}"
+        );
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), old);
+        // Once is enough.
+        assert_eq!(sweep(&directory, &claims(&["x.prom"]), NOW + AGE + 2), []);
+    }
+
+    #[test]
+    fn what_no_definition_claims_goes() {
+        let (place, directory) = setup();
+        for name in ["x.prom", "y.prom", "z.prom", RUN_FILE] {
+            lay(place.path(), name, &Header { file: name.into(), ..header(Kind::Collector) });
+        }
+        assert_eq!(sweep(&directory, &claims(&["x.prom", "z.prom"]), NOW), [("y.prom".into(), Fate::Left)]);
+        assert_eq!(sweep(&directory, &Claims { source: "/d".into(), ..Claims::default() }, NOW), []);
+        assert_eq!(sweep(&directory, &Claims::default(), NOW), []);
+        let mut left = sweep(&directory, &claims(&[]), NOW);
+        left.sort_by(|one, two| one.0.cmp(&two.0));
+        assert_eq!(left, [("x.prom".into(), Fate::Left), ("z.prom".into(), Fate::Left)]);
+        assert!(place.path().join(RUN_FILE).exists());
+    }
+
+    #[test]
+    fn a_definition_that_came_since_claims_its_file() {
+        let (place, directory) = setup();
+        let source = tempfile::tempdir().unwrap();
+        let source_text = source.path().display().to_string();
+        let claims = Claims { source: source_text.clone(), ..Claims::default() };
+        lay(place.path(), "x.prom", &Header { source: source_text, ..header(Kind::Collector) });
+        std::fs::write(source.path().join("x.yaml"), "").unwrap();
+        assert_eq!(sweep(&directory, &claims, NOW), []);
+        std::fs::remove_file(source.path().join("x.yaml")).unwrap();
+        assert_eq!(sweep(&directory, &claims, NOW), [("x.prom".into(), Fate::Left)]);
+    }
+
+    #[test]
+    fn of_a_disabled_collector_all_goes_with_its_age() {
+        let (place, directory) = setup();
+        let disabled = Claims { disabled: ["x.prom".to_owned()].into(), ..claims(&["x.prom"]) };
+        for stale in [false, true] {
+            lay(place.path(), "x.prom", &Header { stale, ..header(Kind::Collector) });
+            assert_eq!(sweep(&directory, &disabled, NOW + AGE), []);
+            assert_eq!(sweep(&directory, &disabled, NOW + AGE + 1), [("x.prom".into(), Fate::Aged)]);
+        }
+        // Another source's of the same name is not what is disabled.
+        lay(place.path(), "x.prom", &Header { source: "/d".into(), ..header(Kind::Collector) });
+        assert_eq!(sweep(&directory, &disabled, NOW + AGE + 1), [("x.prom".into(), Fate::Stale)]);
+    }
+
+    /// Lays what is not to be swept, whatever its age.
+    fn lay_what_stays(place: &Path) {
+        for (file, header) in [
+            ("none.prom", Header { max_age: None, ..header(Kind::Write) }),
+            ("never.prom", Header { last_success: None, ..header(Kind::Write) }),
+            ("x.txt", header(Kind::Write)),
+        ] {
+            lay(place, file, &Header { file: file.into(), ..header });
+        }
+        lay(place, "copy.prom", &header(Kind::Collector));
+        std::fs::write(place.join("foreign.prom"), "c_a 1\n").unwrap();
+        lay(place, "target", &Header { file: "link.prom".into(), ..header(Kind::Collector) });
+        symlink("target", place.join("link.prom")).unwrap();
+        nix::unistd::mkfifo(&place.join("fifo.prom"), Mode::S_IRWXU).unwrap();
+        std::fs::create_dir(place.join("dir.prom")).unwrap();
+    }
+
+    fn names(place: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            place.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_in_doubt_or_somebody_elses_stays() {
+        let (place, directory) = setup();
+        lay_what_stays(place.path());
+        std::fs::write(place.path().join("doubtful.prom"), "# promdrop-format: 9\nc_a 1\n").unwrap();
+        let before = names(place.path());
+        assert_eq!(sweep(&directory, &claims(&[]), u64::MAX), []);
+        assert_eq!(names(place.path()), before);
+    }
+
+    #[test]
+    fn the_one_that_is_about_to_be_published_stays() {
+        let (place, directory) = setup();
+        lay(place.path(), "x.prom", &header(Kind::Write));
+        directory.look().unwrap();
+        let swept = directory.sweep(&claims(&[]), u64::MAX, Some("x.prom"), &|_| {});
+        assert_eq!((swept.done, swept.failed), (vec![], None));
+        assert!(place.path().join("x.prom").exists());
+    }
+
+    #[test]
+    fn what_is_published_anew_meanwhile_stays() {
+        let (place, directory) = setup();
+        lay(place.path(), "x.prom", &header(Kind::Write));
+        directory.look().unwrap();
+        assert_eq!(directory.to_sweep(&claims(&[]), NOW + AGE + 1, None).len(), 1);
+        let again = Header { last_success: Some(NOW + AGE), ..header(Kind::Write) };
+        lay(place.path(), "x.prom", &again);
+        let Sweep { done, failed } = directory.sweep(&claims(&[]), NOW + AGE + 1, None, &|_| {});
+        assert_eq!((done, failed), (vec![], None));
+        assert!(place.path().join("x.prom").exists());
+    }
+
+    #[test]
+    fn all_of_promdrops_goes_and_nothing_else() {
+        let (place, directory) = setup();
+        lay_what_stays(place.path());
+        let stays = ["copy.prom", "dir.prom", "fifo.prom", "foreign.prom", "link.prom", "target", "x.txt"];
+        for (name, kind) in [("x.prom", Kind::Collector), ("y.prom", Kind::Exec), (RUN_FILE, Kind::Collector)]
+        {
+            lay(place.path(), name, &Header { file: name.into(), source: "/d".into(), ..header(kind) });
+        }
+        std::fs::write(place.path().join("doubtful.prom"), "# promdrop-format: 9\nc_a 1\n").unwrap();
+        let running = directory.lock_collector("x").unwrap();
+        let Sweep { done, failed } = directory.sweep_all();
+        assert_eq!(done.len(), 6, "{done:?}");
+        // It still runs: with another lock file somebody could run it beside itself.
+        assert_eq!(failed.unwrap().class, Class::Lock);
+        assert!(names(place.path()).contains(&LOCK_FILE.to_owned()));
+        drop(running);
+        let Sweep { done, failed } = directory.sweep_all();
+        assert_eq!((done, failed), (vec![], None));
+        assert_eq!(names(place.path()), stays);
+    }
+}
