@@ -33,6 +33,8 @@ pub struct Directory {
     foreign: Foreign,
     /// All that node_exporter would open: read again only once it has changed.
     survey: Mutex<Survey<Seen>>,
+    /// Whose turn it is to publish, of the threads of this process.
+    turn: Mutex<()>,
     /// Where a live node_exporter is to be asked.
     node_exporter: Option<String>,
     /// What it answered.
@@ -139,7 +141,8 @@ impl Directory {
             path: path.to_owned(),
             stat,
             foreign: Foreign::Refused,
-            survey: Mutex::new(Survey::new(MAX_FILE as u64)),
+            survey: Mutex::new(Survey::new(MAX_FILE as u64).watching()),
+            turn: Mutex::new(()),
             node_exporter: None,
             live: OnceLock::new(),
         })
@@ -327,6 +330,11 @@ impl Directory {
     /// What was seen of the directory so far.
     pub(super) fn survey(&self) -> MutexGuard<'_, Survey<Seen>> {
         self.survey.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other thread of this process publishes.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads `file`, which must be promdrop's.

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -37,6 +38,13 @@ impl Drop for Guard {
         // Closing alone would leave it to a child that was forked meanwhile and has not yet run its program.
         let _ = fcntl(&self.0, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, 0, 0)));
     }
+}
+
+/// Holds the lock for publishing until it is dropped, and then lets the next thread try for it.
+#[derive(Debug)]
+pub(super) struct Publishing<'a> {
+    _lock: Guard,
+    _turn: MutexGuard<'a, ()>,
 }
 
 /// How a range is locked.
@@ -88,12 +96,15 @@ impl Directory {
         self.lock(collector_byte(name), Duration::ZERO)
     }
 
-    /// Takes the lock for publishing, waiting at most `wait`.
-    pub(super) fn lock_publishing(&self, wait: Duration) -> Result<Guard, Error> {
-        self.lock(PUBLISH_BYTE, wait)?.ok_or_else(|| {
+    /// Takes the lock for publishing, waiting at most `wait` for other processes.
+    pub(super) fn lock_publishing(&self, wait: Duration) -> Result<Publishing<'_>, Error> {
+        // Threads queue here: if each tried for the lock by itself, an unlucky one would find it taken every time.
+        let turn = self.turn();
+        let lock = self.lock(PUBLISH_BYTE, wait)?.ok_or_else(|| {
             let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
             Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks")
-        })
+        })?;
+        Ok(Publishing { _lock: lock, _turn: turn })
     }
 
     /// Removes the lock file, unless somebody holds a lock in it. Who waits for one meanwhile sees that it is gone, and
@@ -243,9 +254,11 @@ mod tests {
         let held = directory.lock_collector("ping").unwrap().unwrap();
         assert!(directory.lock_collector("ping").unwrap().is_none());
         assert!(directory.lock_collector("netstat").unwrap().is_some());
-        let publishing = directory.lock_publishing(SHORT).unwrap();
+        let other = open(place.path());
+        let publishing = other.lock_publishing(SHORT).unwrap();
         assert_eq!(directory.lock_publishing(SHORT).unwrap_err().class, Class::Lock);
-        drop((held, publishing));
+        drop(held);
+        drop(publishing);
         assert!(directory.lock_collector("ping").unwrap().is_some());
         assert!(directory.lock_publishing(SHORT).is_ok());
     }
@@ -261,11 +274,29 @@ mod tests {
     fn a_waiter_gets_the_lock_when_it_is_given_back() {
         let place = tempfile::tempdir().unwrap();
         let directory = open(place.path());
-        let held = directory.lock_publishing(SHORT).unwrap();
+        for holder in [&directory, &open(place.path())] {
+            let held = holder.lock_publishing(SHORT).unwrap();
+            std::thread::scope(|scope| {
+                let waiter = scope.spawn(|| directory.lock_publishing(Duration::from_secs(60)).is_ok());
+                drop(held);
+                assert!(waiter.join().unwrap());
+            });
+        }
+    }
+
+    /// Each would find it taken at every try, were it not in a queue.
+    #[test]
+    fn however_many_threads_want_it_each_gets_it() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = open(place.path());
+        let hold = || {
+            let held = directory.lock_publishing(SHORT);
+            std::thread::sleep(SHORT / 4);
+            held.is_ok()
+        };
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| directory.lock_publishing(Duration::from_secs(60)).is_ok());
-            drop(held);
-            assert!(waiter.join().unwrap());
+            let threads: Vec<_> = (0..40).map(|_| scope.spawn(hold)).collect();
+            assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
         });
     }
 

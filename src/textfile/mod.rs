@@ -5,7 +5,7 @@
 //! through one, and what one leads to is never promdrop's. What is published has passed
 //! [`prove`](crate::exposition::prove).
 //!
-//! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `look` opens one entry and `pieces` reads it, `survey` and `seen` know all files and
+//! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `look` opens one entry and `pieces` reads it, `survey` (with `watch`) and `seen` know all files and
 //! whose each is; `meeting` decides what gives way to a new text, `rewrite` and `publish` do it; `audit` and `sweep` look
 //! after what is published already; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
 
@@ -25,6 +25,7 @@ mod state;
 mod survey;
 mod sweep;
 mod temporary;
+mod watch;
 
 pub use audit::{Audit, Withdrawn};
 pub use directory::{Directory, Foreign, Published, Taken};

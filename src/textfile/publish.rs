@@ -293,7 +293,8 @@ mod tests {
         let directory = Directory::open(place.path()).unwrap();
         directory.publish(&header(), &families()).unwrap();
         let old = std::fs::read(place.path().join("x.prom")).unwrap();
-        let held = directory.lock_publishing(Duration::ZERO).unwrap();
+        let other = Directory::open(place.path()).unwrap();
+        let held = other.lock_publishing(Duration::ZERO).unwrap();
         let later = Header { slot: Some(1), ..header() };
         let error = directory
             .publish_within(&Claims::default(), &later, &families(), Duration::from_millis(30))
@@ -312,7 +313,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let directory = Directory::open(place.path()).unwrap();
         directory.publish(&header(), &families()).unwrap();
-        let held = directory.lock_publishing(Duration::ZERO).unwrap();
+        let other = Directory::open(place.path()).unwrap();
+        let held = other.lock_publishing(Duration::ZERO).unwrap();
         std::thread::scope(|scope| {
             let publisher = scope.spawn(|| {
                 directory.publish_within(&Claims::default(), &header(), &families(), Duration::from_secs(60))

@@ -1,8 +1,8 @@
 //! Everything in the directory that node_exporter would open, whoever wrote it, and what is made of each text.
 //!
-//! A text is read again only once its file has changed.
+//! A text is read again only once its file has changed; with a watch, an entry is looked at again only then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::ops::ControlFlow;
@@ -18,6 +18,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::directory::{Directory, Stamp};
 use super::error::Error;
 use super::look::{Content, Seen, TRIES, see, size};
+use super::watch::Watch;
 use crate::exposition::Text;
 
 /// One entry.
@@ -49,12 +50,21 @@ pub struct Survey<T> {
     largest: u64,
     hasher: RandomState,
     looked: bool,
+    /// Whether the directory is to be watched from the first look on.
+    watches: bool,
+    watch: Option<Watch>,
 }
 
 impl<T> Survey<T> {
     /// A survey that has seen nothing yet, and does not read files larger than `largest` bytes.
     pub fn new(largest: u64) -> Self {
-        Self { entries: BTreeMap::new(), largest, hasher: RandomState::new(), looked: false }
+        let (entries, hasher) = (BTreeMap::new(), RandomState::new());
+        Self { entries, largest, hasher, looked: false, watches: false, watch: None }
+    }
+
+    /// The same, watching the one directory that it looks at, so that further looks cost little.
+    pub(super) fn watching(self) -> Self {
+        Self { watches: true, ..self }
     }
 
     /// Whether it has seen nothing yet.
@@ -125,18 +135,10 @@ impl<T> Survey<T> {
         mut make: impl FnMut(&OsStr, &mut dyn Text) -> M,
         mut keep: impl FnMut(&OsStr, M) -> T,
     ) -> Result<bool, Error> {
-        let listed = directory.list()?.into_iter().map(|(name, _)| name);
-        let mut names: Vec<OsString> = listed.filter(|name| name.as_bytes().ends_with(b".prom")).collect();
-        self.looked = true;
-        // A name that is replaced while they are listed may be missing, or be there twice.
-        names.extend(self.entries.keys().cloned());
-        names.sort_unstable();
-        names.dedup();
-        let mut before = std::mem::take(&mut self.entries);
         let mut buffer = Vec::new();
         let mut changed = false;
-        for name in names {
-            let old = before.remove(&name);
+        for name in self.to_look_at(directory)? {
+            let old = self.entries.remove(&name);
             let was_there = old.is_some();
             match self.look(directory.fd(), &name, old, now(), &mut buffer, (&mut make, &mut keep)) {
                 None => changed |= was_there,
@@ -147,6 +149,31 @@ impl<T> Survey<T> {
             }
         }
         Ok(changed)
+    }
+
+    /// The names that may not be as they were.
+    fn to_look_at(&mut self, directory: &Directory) -> Result<BTreeSet<OsString>, Error> {
+        if !self.looked && self.watches {
+            // Before the first look, so that nothing happens in between.
+            self.watch = Watch::new(directory.fd());
+        }
+        let mut told = None;
+        if self.looked {
+            told = self.watch.as_ref().and_then(Watch::changed);
+            // One that could not tell once is not asked again.
+            self.watch = self.watch.take().filter(|_| told.is_some());
+        }
+        let in_doubt = |entry: &Entry<T>| told.is_none() || !entry.is_watched();
+        // A name that is replaced while they are listed may be missing.
+        let known = self.entries.iter().filter(|(_, entry)| in_doubt(entry)).map(|(name, _)| name.clone());
+        let mut names: BTreeSet<OsString> = known.collect();
+        let listed = match told {
+            Some(changed) => changed,
+            None => directory.list()?.into_iter().map(|(name, _)| name).collect(),
+        };
+        self.looked = true;
+        names.extend(listed.into_iter().filter(|name| name.as_bytes().ends_with(b".prom")));
+        Ok(names)
     }
 
     /// Notes what was published as `name` just now, so that it need not be read.
@@ -219,6 +246,12 @@ impl<T> Entry<T> {
             stamp: stat.map(Stamp::of),
             young: None,
         }
+    }
+
+    /// Whether a watch on the directory tells of every change of it.
+    fn is_watched(&self) -> bool {
+        // What hindered may have gone with no trace, and what a link leads to is somewhere else.
+        !self.is_link && !matches!(self.content, Content::Changing | Content::Unreadable(_))
     }
 
     /// What tells that it is still the same, where that can be told without opening it.
