@@ -137,7 +137,7 @@ impl<T> Survey<T> {
     ) -> Result<bool, Error> {
         let mut buffer = Vec::new();
         let mut changed = false;
-        for name in self.to_look_at(directory)? {
+        for name in self.names_in_doubt(directory)? {
             let old = self.entries.remove(&name);
             let was_there = old.is_some();
             match self.look(directory.fd(), &name, old, now(), &mut buffer, (&mut make, &mut keep)) {
@@ -152,7 +152,7 @@ impl<T> Survey<T> {
     }
 
     /// The names that may not be as they were.
-    fn to_look_at(&mut self, directory: &Directory) -> Result<BTreeSet<OsString>, Error> {
+    fn names_in_doubt(&mut self, directory: &Directory) -> Result<BTreeSet<OsString>, Error> {
         if !self.looked && self.watches {
             // Before the first look, so that nothing happens in between.
             self.watch = Watch::new(directory.fd());

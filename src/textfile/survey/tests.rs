@@ -401,3 +401,85 @@ fn a_directory_that_cant_be_listed_is_an_error_and_nothing_is_forgotten() {
     assert_eq!(refresh(&mut survey, &directory), (false, vec![]));
     assert_eq!(survey.entries().count(), 1);
 }
+
+/// What another survey, which looks at everything for the first time, says of the directory.
+#[track_caller]
+fn assert_as_anew(watched: &mut Texts, directory: &Directory, what: &str) {
+    watched.refresh(directory, text).unwrap();
+    let mut anew = Survey::new(MAX_FILE as u64);
+    anew.refresh(directory, text).unwrap();
+    let all = |survey: &Texts| -> Vec<(OsString, bool, u32, u64, Content<String>)> {
+        let of = |(name, entry): (&OsStr, &Entry<String>)| {
+            let size = if entry.content.text().is_some() { entry.size } else { 0 };
+            (name.to_owned(), entry.is_link, entry.mode, size, entry.content.clone())
+        };
+        survey.entries().map(of).collect()
+    };
+    assert_eq!(all(watched), all(&anew), "after {what}");
+}
+
+#[test]
+fn with_a_watch_every_change_is_seen() {
+    let (place, directory, survey) = setup();
+    let mut survey = survey.watching();
+    let at = |name: &str| place.path().join(name);
+    write(at("a.prom"), "a 1\n").unwrap();
+    write(at("target"), "t 1\n").unwrap();
+    symlink("target", at("link.prom")).unwrap();
+    assert_as_anew(&mut survey, &directory, "the first look");
+    assert!(survey.watch.is_some(), "is fs.inotify.max_user_instances used up?");
+    let changes: [(&str, &dyn Fn()); 14] = [
+        ("nothing", &|| {}),
+        ("a new file", &|| write(at("b.prom"), "b 1\n").unwrap()),
+        ("a file written to, as long as before", &|| write(at("a.prom"), "a 2\n").unwrap()),
+        ("one that is appended to", &|| {
+            let mut file = File::options().append(true).open(at("a.prom")).unwrap();
+            file.write_all(b"a2 1\n").unwrap();
+        }),
+        ("one that is cut", &|| File::options().write(true).open(at("a.prom")).unwrap().set_len(4).unwrap()),
+        ("another in its place", &|| {
+            write(at("new"), "a 3\n").unwrap();
+            std::fs::rename(at("new"), at("a.prom")).unwrap();
+        }),
+        ("another mode", &|| set_permissions(at("a.prom"), Permissions::from_mode(0o600)).unwrap()),
+        ("what a link leads to", &|| write(at("target"), "t 2\n").unwrap()),
+        ("a link that leads nowhere", &|| std::fs::remove_file(at("target")).unwrap()),
+        ("a link that leads elsewhere", &|| {
+            std::fs::remove_file(at("link.prom")).unwrap();
+            symlink("a.prom", at("link.prom")).unwrap();
+        }),
+        ("another name", &|| std::fs::rename(at("b.prom"), at("c.prom")).unwrap()),
+        ("a directory", &|| std::fs::create_dir(at("d.prom")).unwrap()),
+        ("what was removed", &|| std::fs::remove_file(at("c.prom")).unwrap()),
+        ("more than the kernel keeps", &|| {
+            let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+            for number in 0..most.trim().parse::<u64>().unwrap() {
+                // Two events that are the same would be one.
+                write(at(if number % 2 == 0 { "e.prom" } else { "f.prom" }), format!("x {number}\n"))
+                    .unwrap();
+            }
+            write(at("a.prom"), "a 4\n").unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        change();
+        assert_as_anew(&mut survey, &directory, what);
+    }
+    assert!(survey.watch.is_none(), "it was told that something was lost");
+    write(at("a.prom"), "a 5\n").unwrap();
+    assert_as_anew(&mut survey, &directory, "a change without a watch");
+}
+
+#[test]
+fn what_a_watch_does_not_tell_of_is_not_looked_at() {
+    let (place, directory, survey) = setup();
+    let mut survey = survey.watching();
+    write(place.path().join("a.prom"), "a 1\n").unwrap();
+    let other = tempfile::tempdir().unwrap();
+    std::fs::hard_link(place.path().join("a.prom"), other.path().join("b")).unwrap();
+    assert!(survey.refresh(&directory, text).unwrap());
+    // A write by another name of the file is what only the next process meets.
+    write(other.path().join("b"), "a 2\n").unwrap();
+    assert!(!survey.refresh(&directory, text).unwrap());
+    assert!(is_text(&survey, "a.prom", "a 1\n"));
+}
