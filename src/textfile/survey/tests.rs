@@ -419,6 +419,7 @@ fn assert_as_anew(watched: &mut Texts, directory: &Directory, what: &str) {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "what others do in the directory")]
 fn with_a_watch_every_change_is_seen() {
     let (place, directory, survey) = setup();
     let mut survey = survey.watching();

@@ -1,42 +1,25 @@
 //! What surrounds every module's one method: is it due, is it still running, how long may it take, what becomes of
 //! a failure, health, publishing.
 
+mod before;
+mod compose;
+mod report;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::health::{self, Health};
 use super::machine::Machine;
 use super::stop::Stop;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{Descriptor, Family, OWN_PREFIX, add_labels};
+use crate::exposition::{OWN_PREFIX, add_labels};
 use crate::schedule::{self, Slots};
 use crate::textfile::{self, Claims, Class, Directory};
-
-/// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
-const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
-
-/// How a collector's run ended, for those who started it.
-#[derive(Debug)]
-pub struct Report {
-    /// The collector's name.
-    pub collector: String,
-    /// Its result.
-    pub outcome: Outcome,
-    /// Why it failed, in promdrop's words; empty on success.
-    pub message: String,
-    /// More on it, for the operator's eyes only.
-    pub detail: String,
-    /// What it wrote to stderr, bounded.
-    pub stderr: String,
-    /// Things worth saying though it succeeded.
-    pub notes: Vec<String>,
-    /// Whether this is news: the result has changed since the last run, or an hour has begun since.
-    pub news: bool,
-    /// promdrop was told to end while it ran.
-    pub stopped: bool,
-}
+use before::Before;
+use compose::{Kept, Ran, compose, said};
+pub use report::Report;
+use report::refusal;
 
 /// What runs have in common: where they publish, for whom, and what ends them.
 #[derive(Debug)]
@@ -219,181 +202,6 @@ impl Runner<'_> {
     }
 }
 
-/// Which of the last good families a failure may keep.
-#[derive(Debug)]
-enum Kept {
-    All,
-    /// All but those that contradict another file.
-    Without(Vec<String>),
-    None,
-}
-
-impl Kept {
-    /// Fewer than before: without `families` too, or none, where that was tried.
-    fn without(&self, families: &[String]) -> Self {
-        match self {
-            Kept::All => Kept::Without(families.to_vec()),
-            Kept::Without(known) if families.iter().any(|family| !known.contains(family)) => {
-                Kept::Without([known.as_slice(), families].concat())
-            }
-            Kept::Without(_) | Kept::None => Kept::None,
-        }
-    }
-
-    fn holds(&self, family: &Family) -> bool {
-        match self {
-            Kept::All => true,
-            Kept::Without(families) => !families.iter().any(|name| *name == family.name),
-            Kept::None => false,
-        }
-    }
-}
-
-/// What a run found, and when.
-struct Ran {
-    slots: Slots,
-    slot: u64,
-    began: u64,
-    took: Duration,
-    result: Result<Collection, Failure>,
-}
-
-/// The header and the families that tell of `ran`. Pure.
-fn compose(
-    stem: &Stem,
-    header: &Header,
-    claims: &Claims,
-    before: &Before,
-    ran: &Ran,
-    kept: &Kept,
-) -> (textfile::Header, Vec<Family>) {
-    let outcome = match &ran.result {
-        Ok(_) => Outcome::Success,
-        Err(failure) => failure.outcome,
-    };
-    let success = outcome == Outcome::Success;
-    let mut runs = before.runs.clone();
-    health::count(&mut runs, outcome, 1);
-    if let (Some(served), Some(end)) = (before.slot, before.end()) {
-        health::count(&mut runs, Outcome::Skipped, ran.slots.skipped(served, end, ran.slot));
-    }
-    let mut state = State::default();
-    state.put("runs", &runs);
-    state.put("module", ran.result.as_ref().map_or(&before.module_state, |found| &found.state));
-    let file = textfile::collector_file(stem.as_str());
-    let mut head = textfile::Header {
-        kind: textfile::Kind::Collector,
-        source: claims.source.clone(),
-        slot: Some(ran.slot),
-        last_success: if success { Some(ran.began) } else { before.last_success },
-        max_age: Some(header.max_age),
-        definition: claims.definitions.get(&file).copied().flatten(),
-        stale: false,
-        file,
-        failure: ran.result.as_ref().err().map(said),
-        state,
-    };
-    head.stale = head.expiry().is_some_and(|expiry| expiry.is_past(ran.began));
-    let mut families: Vec<Family> = match &ran.result {
-        Ok(found) => found.families.clone(),
-        Err(_) if header.on_failure == OnFailure::Keep && !head.stale => {
-            before.families.iter().filter(|family| kept.holds(family)).cloned().collect()
-        }
-        Err(_) => Vec::new(),
-    };
-    let series = families.iter().map(|family| family.samples.len()).sum();
-    let health = Health {
-        collector: stem.as_str(),
-        success,
-        last_run: ran.began,
-        last_success: head.last_success,
-        duration: ran.took,
-        interval: header.interval,
-        max_age: header.max_age,
-        series,
-        stale: head.stale,
-        runs: &runs,
-    };
-    families.extend(health.families());
-    (head, families)
-}
-
-/// A failure as its header keeps it: promdrop's own words.
-fn said(failure: &Failure) -> String {
-    format!("{}: {}", failure.outcome.word(), failure.message)
-}
-
-/// What the collector's file said before this run.
-#[derive(Default)]
-struct Before {
-    slot: Option<u64>,
-    last_success: Option<u64>,
-    max_age: Option<Duration>,
-    failure: Option<String>,
-    runs: State,
-    module_state: State,
-    families: Vec<Family>,
-    health: Vec<Family>,
-    known: bool,
-}
-
-impl Before {
-    fn read(directory: &Directory, stem: &Stem) -> Result<Self, Failure> {
-        // What is somebody else's is refused before anything is run for nothing.
-        let published =
-            directory.previous(&textfile::collector_file(stem.as_str())).map_err(|e| refusal(&e))?;
-        let Some(published) = published else { return Ok(Self::default()) };
-        let header = published.header;
-        let (health, families) = published
-            .families
-            .unwrap_or_default()
-            .into_iter()
-            .partition(|family| family.name.starts_with(OWN_PREFIX));
-        Ok(Self {
-            slot: header.slot,
-            last_success: header.last_success,
-            max_age: header.max_age,
-            failure: header.failure,
-            runs: header.state.part("runs"),
-            module_state: header.state.part("module"),
-            families,
-            health,
-            known: true,
-        })
-    }
-
-    /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.
-    fn is_news(&self, slot: u64, failure: Option<&Failure>) -> bool {
-        const HOUR: u64 = 3_600_000;
-        // The header cuts what is long, but no shorter than this, whatever it has to escape.
-        const KEPT: usize = 50;
-        let same = match (&self.failure, failure.map(said)) {
-            (Some(before), Some(now)) => {
-                *before == now || before.len() >= KEPT && now.starts_with(before.as_str())
-            }
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        !self.known || !same || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
-    }
-
-    /// The interval that its health tells of, for when its definition can't.
-    fn interval(&self) -> Duration {
-        self.told(&health::INTERVAL).filter(|interval| !interval.is_zero()).unwrap_or(UNKNOWN_INTERVAL)
-    }
-
-    /// When the last run ended, in ms since the epoch.
-    fn end(&self) -> Option<u64> {
-        let end = self.told(&health::LAST_RUN)?.checked_add(self.told(&health::DURATION)?)?;
-        Some(schedule::millis(end))
-    }
-
-    /// The seconds that its health tells in the family of `descriptor`.
-    fn told(&self, descriptor: &Descriptor) -> Option<Duration> {
-        let family = self.health.iter().find(|family| family.name == descriptor.name)?;
-        Duration::try_from_secs_f64(family.samples.first()?.value).ok()
-    }
-}
-
 /// One run of a module, a panic of it included: whatever happens there stays there.
 fn attempt(
     module: &dyn Collector,
@@ -456,64 +264,6 @@ fn label(found: &mut Collection, header: &Header) -> Result<(), Failure> {
         let message = format!("the definition's label `{name}` is already on a sample of the output");
         Failure::new(Outcome::Invalid, message)
     })
-}
-
-/// What the directory refused, as a failure: the message is one line of promdrop's own words, the detail all of it.
-fn refusal(error: &textfile::Error) -> Failure {
-    let outcome = match error.class {
-        Class::Invalid => Outcome::Invalid,
-        Class::Refused | Class::Conflict => Outcome::Conflict,
-        Class::Lock => Outcome::Lock,
-        Class::Limit => Outcome::Limit,
-        Class::Io => Outcome::Internal,
-    };
-    let message = match (error.class, error.problems.as_slice()) {
-        // The problems quote what was collected.
-        (Class::Invalid, [_]) => "its families break a rule of the text format".to_owned(),
-        (Class::Invalid, problems) => {
-            format!("its families break rules of the text format in {} places", problems.len())
-        }
-        // The names of the families come from what was collected.
-        (Class::Conflict, problems) => {
-            let places = if problems.len() == 1 { "place" } else { "places" };
-            format!("its families contradict other files of the directory in {} {places}", problems.len())
-        }
-        (_, [problem, ..]) => problem.message.clone(),
-        (_, []) => String::new(),
-    };
-    Failure { detail: error.to_string(), ..Failure::new(outcome, message) }
-}
-
-impl Report {
-    fn success(stem: &Stem) -> Self {
-        Self {
-            collector: stem.to_string(),
-            outcome: Outcome::Success,
-            message: String::new(),
-            detail: String::new(),
-            stderr: String::new(),
-            notes: Vec::new(),
-            news: true,
-            stopped: false,
-        }
-    }
-
-    fn failed(stem: &Stem, failure: Failure) -> Self {
-        Self {
-            outcome: failure.outcome,
-            message: failure.message,
-            detail: failure.detail,
-            stderr: failure.stderr,
-            stopped: failure.stopped,
-            ..Self::success(stem)
-        }
-    }
-
-    fn skipped(stem: &Stem) -> Self {
-        let failure = Failure::new(Outcome::Skipped, "it still runs, started by another promdrop");
-        // Every tick of a long run finds it so: that the other promdrop will report on it is enough.
-        Self { news: false, ..Self::failed(stem, failure) }
-    }
 }
 
 /// Milliseconds since the epoch.

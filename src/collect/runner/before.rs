@@ -1,0 +1,85 @@
+//! What a collector's file said before a run.
+
+use std::time::Duration;
+
+use super::compose::said;
+use super::report::refusal;
+use crate::collect::{Failure, State, health};
+use crate::config::fields::Stem;
+use crate::exposition::{Descriptor, Family, OWN_PREFIX};
+use crate::schedule;
+use crate::textfile::{self, Directory};
+
+/// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
+const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the collector's file said before this run.
+#[derive(Default)]
+pub struct Before {
+    pub slot: Option<u64>,
+    pub last_success: Option<u64>,
+    pub max_age: Option<Duration>,
+    pub failure: Option<String>,
+    pub runs: State,
+    pub module_state: State,
+    pub families: Vec<Family>,
+    health: Vec<Family>,
+    known: bool,
+}
+
+impl Before {
+    pub fn read(directory: &Directory, stem: &Stem) -> Result<Self, Failure> {
+        // What is somebody else's is refused before anything is run for nothing.
+        let published =
+            directory.previous(&textfile::collector_file(stem.as_str())).map_err(|e| refusal(&e))?;
+        let Some(published) = published else { return Ok(Self::default()) };
+        let header = published.header;
+        let (health, families) = published
+            .families
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|family| family.name.starts_with(OWN_PREFIX));
+        Ok(Self {
+            slot: header.slot,
+            last_success: header.last_success,
+            max_age: header.max_age,
+            failure: header.failure,
+            runs: header.state.part("runs"),
+            module_state: header.state.part("module"),
+            families,
+            health,
+            known: true,
+        })
+    }
+
+    /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.
+    pub fn is_news(&self, slot: u64, failure: Option<&Failure>) -> bool {
+        const HOUR: u64 = 3_600_000;
+        // The header cuts what is long, but no shorter than this, whatever it has to escape.
+        const KEPT: usize = 50;
+        let same = match (&self.failure, failure.map(said)) {
+            (Some(before), Some(now)) => {
+                *before == now || before.len() >= KEPT && now.starts_with(before.as_str())
+            }
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        !self.known || !same || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
+    }
+
+    /// The interval that its health tells of, for when its definition can't.
+    pub fn interval(&self) -> Duration {
+        self.told(&health::INTERVAL).filter(|interval| !interval.is_zero()).unwrap_or(UNKNOWN_INTERVAL)
+    }
+
+    /// When the last run ended, in ms since the epoch.
+    pub fn end(&self) -> Option<u64> {
+        let end = self.told(&health::LAST_RUN)?.checked_add(self.told(&health::DURATION)?)?;
+        Some(schedule::millis(end))
+    }
+
+    /// The seconds that its health tells in the family of `descriptor`.
+    fn told(&self, descriptor: &Descriptor) -> Option<Duration> {
+        let family = self.health.iter().find(|family| family.name == descriptor.name)?;
+        Duration::try_from_secs_f64(family.samples.first()?.value).ok()
+    }
+}
