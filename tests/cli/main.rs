@@ -9,7 +9,9 @@ mod man;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweep;
 
 mod textfile;
+mod time;
 mod union;
 mod write;
