@@ -5,6 +5,7 @@
 //! publishing) is the runner's.
 
 pub mod command;
+pub mod cumulative;
 pub mod health;
 pub mod netstat;
 pub mod overall;

@@ -100,7 +100,7 @@ impl State {
 
     /// The state as one line, without the line's end: `1 CHECKSUM a/b/key=123 /key=456,7`. A key that begins with `/`
     /// stands for its last part, after all other parts of the key before it: thousands of targets are long enough.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut words = String::new();
         let mut above = None;
         for (key, numbers) in self.iter().filter(|(key, numbers)| is_key(key) && !numbers.is_empty()) {
@@ -122,7 +122,7 @@ impl State {
     }
 
     /// Reads what [`State::render`] wrote; `None` on any doubt.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let rest = line.strip_prefix(VERSION)?.strip_prefix(' ')?;
         let (sum, words) = rest.split_at_checked(CHECKSUM)?;
         // A damaged digit would be a lower number, or a higher one, which nobody would take for a new start.
