@@ -7,6 +7,7 @@
 pub mod alarm;
 pub mod command;
 pub mod crew;
+pub mod cumulative;
 pub mod health;
 pub mod machine;
 pub mod netstat;

@@ -353,7 +353,7 @@ mod tests {
 # promdrop-definition-ms: 1754800000000
 # promdrop-stale: 1
 # promdrop-failure: timeout: raise it
-# promdrop-state: 1 192.0.2.1/sent=7
+# promdrop-state: 1 16ce28028c504f51 192.0.2.1/sent=7
 ";
         assert_eq!(text(&header()), expected);
     }
@@ -408,9 +408,13 @@ mod tests {
 
     #[test]
     fn a_state_in_doubt_leaves_the_header() {
-        let text = text(&header()).replace("state: 1", "state: 2");
-        let expected = Header { state: State::default(), ..header() };
-        assert_eq!(Header::parse(text.as_bytes(), "ping.prom"), Claim::Ours(Box::new(expected)));
+        let good = text(&header());
+        for (old, new) in [("state: 1", "state: 2"), ("sent=7", "sent=6"), ("sent=7", "sent=77")] {
+            assert!(good.contains(old), "{old}");
+            let expected = Header { state: State::default(), ..header() };
+            let read = Header::parse(good.replace(old, new).as_bytes(), "ping.prom");
+            assert_eq!(read, Claim::Ours(Box::new(expected)), "{new}");
+        }
     }
 
     #[test]

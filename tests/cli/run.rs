@@ -137,6 +137,43 @@ fn on_failure_drop_removes_the_numbers_and_keeps_the_health() {
 }
 
 #[test]
+fn runs_go_on_being_counted_unless_the_file_is_in_doubt() {
+    let host = Host::new();
+    host.collector("x", &told_by(&host, ""));
+    answer(&host, "mail 7\n");
+    let runs = |result: &str| {
+        let series = format!("promdrop_collector_runs_total{{collector=\"x\",result=\"{result}\"}}");
+        values(&host, "x.prom", &series)[0]
+    };
+    let state = |change: fn(&str) -> String| {
+        let text = host.text("x.prom");
+        let line = text.lines().find(|line| line.starts_with("# promdrop-state: ")).unwrap();
+        fs::write(host.textfile_dir().join("x.prom"), text.replace(line, &change(line))).unwrap();
+    };
+    let run = || host.outcome(&["run", "x"]).0;
+    assert_eq!([run(), run(), run()], [0; 3]);
+    stop_answering(&host);
+    assert_eq!([run(), run()], [1; 2]);
+    assert_eq!([runs("success"), runs("exit")], [3.0, 2.0]);
+    answer(&host, "mail 7\n");
+    state(|line| line.replace("success=3", "success=2"));
+    assert_eq!(run(), 0);
+    assert_eq!([runs("success"), runs("exit")], [1.0, 0.0], "edited: all of it begins at 0");
+    state(|line| line.replace("# promdrop-state", "# promdrop-stat"));
+    assert_eq!(run(), 0);
+    assert_eq!(runs("success"), 1.0, "damaged");
+    assert_eq!(run(), 0);
+    fs::remove_file(host.textfile_dir().join("x.prom")).unwrap();
+    assert_eq!(run(), 0);
+    assert_eq!(runs("success"), 1.0, "removed");
+    fs::write(host.textfile_dir().join("x.prom"), "theirs 1\n").unwrap();
+    assert_eq!(run(), 1);
+    fs::remove_file(host.textfile_dir().join("x.prom")).unwrap();
+    assert_eq!([run(), run()], [0; 2]);
+    assert_eq!(runs("success"), 2.0, "somebody else's was there");
+}
+
+#[test]
 fn on_failure_keep_keeps_the_numbers() {
     let host = Host::new();
     host.collector("x", &told_by(&host, "on_failure: keep\n"));

@@ -297,7 +297,7 @@ fn a_wrong_time_is_usage_and_says_what_may_be_written() {
         (&["--every", "500ms", "--for", "1m"], "--every: 500ms is too short\n   = give 1s to 1day"),
         (&["--every", "15s", "--for", "10s"], "--for: 10s is too short\n   = give 15s to 1day"),
         (&["--every", "15s", "--for", "1M"], "--for: 1M is too long\n   = give 15s to 1day; `m` is a minute"),
-        (&["--every", "x", "--for", "y"], "--for: \"y\" is not a duration"),
+        (&["--every", "x", "--for", "y"], "--for: `y` is not a duration"),
     ] {
         let (status, stdout, stderr) = host.outcome(&[&["run"], arguments].concat());
         assert_eq!((status, stdout.as_str()), (2, ""), "{arguments:?}");

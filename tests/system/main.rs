@@ -9,6 +9,7 @@ mod support;
 
 mod command;
 mod concurrent;
+mod cumulative;
 mod differential;
 mod end_to_end;
 mod examples;

@@ -14,6 +14,7 @@ use promdrop::collect::stop::Stop;
 use promdrop::collect::{Collection, Collector, Failure, Run, State, ping};
 use promdrop::config::yaml::{Section, decode};
 use promdrop::config::{Header, OnFailure};
+use promdrop::exposition::Sample;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::support::need;
@@ -80,6 +81,13 @@ fn values(collection: &Collection, family: &str) -> BTreeMap<String, f64> {
 
 fn value(collection: &Collection, family: &str, target: &str) -> Option<f64> {
     values(collection, family).get(target).copied()
+}
+
+/// How many times are in the histogram of a target.
+fn in_histogram(collection: &Collection, target: &str) -> Option<f64> {
+    let family = collection.families.iter().find(|family| family.name == "ping_rtt_seconds")?;
+    let is_count = |sample: &&Sample| sample.name == "ping_rtt_seconds_count" && sample.labels[0].1 == target;
+    family.samples.iter().find(is_count).map(|sample| sample.value)
 }
 
 const COUNT: u32 = 10;
@@ -166,6 +174,7 @@ fn exact(groups: &'static str) {
                 ];
                 let expected = [u64::from(COUNT), *received, *duplicates].map(|n| Some(n as f64));
                 assert_eq!(counts.map(get), expected, "{what}: {target}; {:?}", found.notes);
+                assert_eq!(in_histogram(&found, &target), Some(*received as f64), "{what}: {target}");
                 let loss = (f64::from(COUNT) - *received as f64) / f64::from(COUNT);
                 assert_eq!(get("ping_loss_ratio"), Some(loss), "{what}: {target}");
                 assert_eq!(get("ping_rtt_min_seconds").is_some(), *received > 0, "{what}: {target}");

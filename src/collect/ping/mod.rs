@@ -33,6 +33,7 @@ use nix::errno::Errno;
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::cumulative::{Histogram, Totals};
 use super::{Collection, Collector, Failure, Module, Outcome, Run, State};
 use crate::config::Header;
 use crate::config::yaml::{Field, Node, Problems, Section, Wrong, read_integer};
@@ -86,6 +87,33 @@ const STDDEV: Descriptor = Descriptor {
     help: "Standard deviation of the round-trip times of the last run.",
     kind: Kind::Gauge,
 };
+/// Round numbers, since people write them into alerts, no more than 2.5 times apart, which is how far off a quantile can
+/// be: from one switch of a LAN, where the host's own scheduling begins to blur the times, over cities, continents and
+/// satellites (600 ms) to what only full buffers hold up so long. More buckets would be more series, for each target.
+const RTT: Histogram = Histogram {
+    family: Descriptor {
+        name: "ping_rtt_seconds",
+        help: "Round-trip times of the requests that the target answered before the timeout.",
+        kind: Kind::Histogram,
+    },
+    bounds: &[
+        Duration::from_micros(100),
+        Duration::from_micros(250),
+        Duration::from_micros(500),
+        Duration::from_millis(1),
+        Duration::from_micros(2500),
+        Duration::from_millis(5),
+        Duration::from_millis(10),
+        Duration::from_millis(25),
+        Duration::from_millis(50),
+        Duration::from_millis(100),
+        Duration::from_millis(250),
+        Duration::from_millis(500),
+        Duration::from_secs(1),
+        Duration::from_millis(2500),
+        Duration::from_secs(5),
+    ],
+};
 const RESOLVED: Descriptor = Descriptor {
     name: "ping_target_resolved",
     help: "Whether the last run found an address of the wanted family for the target.",
@@ -104,6 +132,10 @@ const RESERVE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Packets read at a stretch, so that a flood of them stops neither the sending nor the end of the run.
 const GULP: usize = 4096;
+/// Addresses that a name had before and whose counters wait for their return: behind some names there are several, in
+/// turn. Of one name, and of all together: the header has room for no more than so many.
+const OLD_OF_ONE: usize = 8;
+const OLD_OF_ALL: usize = 1000;
 /// Notes of one kind that are shown.
 const MOST_NOTES: usize = 10;
 
@@ -222,6 +254,9 @@ struct Resolved<'a> {
     address: Result<Address, String>,
 }
 
+/// A target, the address that was probed, and what came of it.
+type Tallied<'a> = (&'a Target, Address, &'a Tally);
+
 impl Collector for Ping {
     fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure> {
         let deadline = run.deadline.checked_sub(RESERVE).unwrap_or(run.deadline);
@@ -285,13 +320,12 @@ impl Collector for Ping {
                 "{dropped} received packets found no room and may show as loss: raise sysctl net.core.rmem_max"
             ));
         }
-        let tallied: Vec<(&Target, Address, Tally)> = probed
+        let tallied: Vec<Tallied<'_>> = probed
             .iter()
             .zip(session.tallies())
-            .map(|((target, address), tally)| (*target, *address, *tally))
+            .map(|((target, address), tally)| (*target, *address, tally))
             .collect();
-        collection.state = carry_on(&resolved, &tallied, run.previous);
-        collection.families = families(&resolved, &tallied, &collection.state);
+        (collection.families, collection.state) = families(&resolved, &tallied, run.previous);
         Ok(collection)
     }
 }
@@ -464,44 +498,12 @@ fn show(address: Address) -> String {
     format!("{}%{}", address.ip, zone.unwrap_or_else(|| address.zone.to_string()))
 }
 
-fn counters(tally: &Tally) -> [(&'static Descriptor, &'static str, u64); 3] {
-    [
-        (&SENT, "sent", tally.sent),
-        (&RECEIVED, "received", tally.received),
-        (&DUPLICATE, "duplicate", tally.duplicates),
-    ]
-}
-
-/// The counters after this run. Those of a target without numbers are kept for when it has some again; those of an
-/// address that a name no longer has are forgotten.
-fn carry_on(resolved: &[Resolved<'_>], tallied: &[(&Target, Address, Tally)], previous: &State) -> State {
-    let mut state = State::default();
-    for (target, address, tally) in tallied {
-        for (_, what, n) in counters(tally) {
-            let key = State::key(&[what, &target.text, &show(*address)]);
-            state.set(key.as_str(), previous.get(&key));
-            state.add(key, n);
-        }
-    }
-    let measured: HashSet<&str> = tallied.iter().map(|(target, ..)| target.text.as_str()).collect();
-    let silent: HashSet<String> = resolved
-        .iter()
-        .filter(|r| !measured.contains(r.target.text.as_str()))
-        .map(|r| State::key(&[&r.target.text]))
-        .collect();
-    for (key, value) in previous.iter() {
-        if key.split('/').nth(1).is_some_and(|host| silent.contains(host)) {
-            state.set(key, value);
-        }
-    }
-    state
-}
-
-fn families(resolved: &[Resolved<'_>], tallied: &[(&Target, Address, Tally)], state: &State) -> Vec<Family> {
-    let mut families: Vec<Family> =
-        [&SENT, &RECEIVED, &DUPLICATE, &LOSS, &MIN, &MEAN, &MAX, &STDDEV, &RESOLVED].map(Family::new).into();
+/// The families, and the state for the next run. The counters of a target without numbers are kept for when it has some
+/// again.
+fn families(resolved: &[Resolved<'_>], tallied: &[Tallied<'_>], previous: &State) -> (Vec<Family>, State) {
+    let mut gauges = [&LOSS, &MIN, &MEAN, &MAX, &STDDEV, &RESOLVED].map(Family::new);
     let mut push = |descriptor: &Descriptor, labels: Labels, value: f64| {
-        if let Some(family) = families.iter_mut().find(|family| family.name == descriptor.name) {
+        if let Some(family) = gauges.iter_mut().find(|family| family.name == descriptor.name) {
             family.push(labels, value);
         }
     };
@@ -509,15 +511,19 @@ fn families(resolved: &[Resolved<'_>], tallied: &[(&Target, Address, Tally)], st
         let labels = labels(r.target, &[("family", word(r.target.wanted).into())]);
         push(&RESOLVED, labels, if r.address.is_ok() { 1.0 } else { 0.0 });
     }
+    let mut totals = Totals::after(previous);
+    let mut measured: HashSet<&str> = HashSet::new();
     for (target, address, tally) in tallied {
         let Some(loss) = tally.loss_ratio() else { continue };
+        measured.insert(&target.text);
         let shown = show(*address);
+        let key = [target.text.as_str(), shown.as_str()];
         let family = version_of_ip(address.ip).word();
         let labels = || labels(target, &[("address", shown.clone().into()), ("family", family.into())]);
-        for (descriptor, what, _) in counters(tally) {
-            let total = state.get(&State::key(&[what, &target.text, &shown]));
-            push(descriptor, labels(), total as f64);
-        }
+        totals.add(&SENT, &key, labels(), tally.sent);
+        totals.add(&RECEIVED, &key, labels(), tally.received);
+        totals.add(&DUPLICATE, &key, labels(), tally.duplicates);
+        totals.observe(&RTT, &key, &labels(), &tally.times);
         push(&LOSS, labels(), loss);
         if tally.received > 0 {
             push(&MIN, labels(), tally.min);
@@ -526,8 +532,18 @@ fn families(resolved: &[Resolved<'_>], tallied: &[(&Target, Address, Tally)], st
             push(&STDDEV, labels(), tally.stddev());
         }
     }
-    families.retain(|family| !family.samples.is_empty());
-    families
+    let mut room = OLD_OF_ALL;
+    for r in resolved {
+        let text = r.target.text.as_str();
+        if measured.contains(text) {
+            room = room.saturating_sub(totals.keep(&[text], room.min(OLD_OF_ONE)));
+        } else {
+            totals.keep(&[text], usize::MAX);
+        }
+    }
+    let (mut families, state) = totals.finish();
+    families.extend(gauges.into_iter().filter(|family| !family.samples.is_empty()));
+    (families, state)
 }
 
 /// The labels of a sample of `target`: its name, `more`, its own.
@@ -543,6 +559,8 @@ mod tests {
     use super::*;
     use crate::config::OnFailure;
     use crate::config::yaml::decode;
+    use crate::exposition::{prove, render};
+    use crate::textfile;
 
     fn header(timeout: Duration, labels: Labels) -> Header {
         Header {
@@ -706,37 +724,163 @@ mod tests {
         assert_eq!(none, Err("it has no ipv4 address that can be pinged".into()));
     }
 
-    #[test]
-    fn counters_are_kept_for_the_unresolved_and_forgotten_for_old_addresses() {
-        let [a, b] = ["a.example", "b/c"].map(|name| target(name, None));
-        let address = Address { ip: "192.0.2.1".parse().unwrap(), zone: 0 };
-        let mut previous = State::default();
-        for (host, address) in [
-            ("a.example", "192.0.2.1"),
-            ("a.example", "192.0.2.9"),
-            ("b/c", "192.0.2.2"),
-            ("gone", "192.0.2.3"),
-        ] {
-            previous.set(State::key(&["sent", host, address]), 100);
-        }
-        previous.set("nonsense", u64::MAX);
-        let resolved = [
-            Resolved { target: &a, address: Ok(address) },
-            Resolved { target: &b, address: Err("no".into()) },
-        ];
+    /// One run's families and state, of targets with an address each, or none; the families keep every rule.
+    fn run(targets: &[(&Target, Option<&str>, Tally)], previous: &State) -> (Vec<Family>, State) {
+        let address = |text: &str| Address { ip: text.parse().unwrap(), zone: 0 };
+        let resolved: Vec<Resolved<'_>> = targets
+            .iter()
+            .map(|(target, found, _)| Resolved {
+                target,
+                address: found.map(address).ok_or_else(|| "no".to_owned()),
+            })
+            .collect();
+        let tallied: Vec<Tallied<'_>> = targets
+            .iter()
+            .filter_map(|(target, found, tally)| Some((*target, address((*found)?), tally)))
+            .collect();
+        let (families, state) = families(&resolved, &tallied, previous);
+        let mut text = String::new();
+        render(&families, &mut text);
+        assert!(prove(text.as_bytes()).is_ok(), "{:?}", prove(text.as_bytes()));
+        (families, state)
+    }
+
+    fn tally(sent: u64, times: &[Duration]) -> Tally {
         let mut tally = Tally::default();
-        (tally.sent, tally.received) = (5, 3);
-        let state = carry_on(&resolved, &[(&a, address, tally)], &previous);
-        let state: Vec<(&str, u64)> = state.iter().collect();
-        assert_eq!(
+        (tally.sent, tally.received, tally.times) = (sent, times.len() as u64, times.to_vec());
+        tally
+    }
+
+    /// The values of the series whose names begin with `name`.
+    fn values(families: &[Family], name: &str) -> Vec<f64> {
+        let samples = families.iter().flat_map(|family| &family.samples);
+        samples.filter(|sample| sample.name.starts_with(name)).map(|sample| sample.value).collect()
+    }
+
+    #[test]
+    fn bounds_rise() {
+        assert!(RTT.bounds.is_sorted_by(|lower, upper| lower < upper), "{:?}", RTT.bounds);
+    }
+
+    #[test]
+    fn what_was_probed_has_a_histogram_answered_or_not() {
+        let a = target("a", None);
+        let (families, state) = run(&[(&a, Some("192.0.2.1"), tally(5, &[]))], &State::default());
+        assert_eq!(values(&families, "ping_rtt_seconds"), [0.0; 18]);
+        let times = [80_000, 40_000_000, 41_000_000].map(Duration::from_nanos);
+        let (families, _) = run(&[(&a, Some("192.0.2.1"), tally(5, &times))], &state);
+        let [one, three] = [1.0, 3.0];
+        let buckets = [[one; 8].as_slice(), &[three; 8]].concat();
+        assert_eq!(values(&families, "ping_rtt_seconds_bucket"), buckets);
+        assert_eq!(values(&families, "ping_rtt_seconds_sum"), [0.081_08]);
+        assert_eq!(values(&families, "ping_rtt_seconds_count"), [3.0]);
+        assert_eq!(values(&families, "ping_packets_sent_total"), [10.0]);
+        // One that this host had no room to send a probe to is not lost, and not probed.
+        let (families, _) = run(&[(&a, Some("192.0.2.1"), tally(0, &[]))], &state);
+        assert_eq!(values(&families, "ping_rtt"), [0.0; 0]);
+    }
+
+    #[test]
+    fn counters_wait_for_a_target_that_has_no_numbers() {
+        let [a, b] = ["a.example", "b/c"].map(|name| target(name, None));
+        let (both, one) = (tally(5, &[]), tally(5, &[Duration::from_millis(1)]));
+        let [at_a, at_b] = [Some("192.0.2.1"), Some("192.0.2.2")];
+        let all = [(&a, at_a, both.clone()), (&b, at_b, one.clone())];
+        let (_, mut state) = run(&all, &State::default());
+        state.set("nonsense", u64::MAX);
+        for away in [None, at_b] {
+            // Either it has no address, or no probe to it found room.
+            let (families, after) = run(&[(&a, at_a, both.clone()), (&b, away, tally(0, &[]))], &state);
+            assert_eq!(values(&families, "ping_packets_sent_total"), [10.0]);
+            let (families, after) = run(&all, &after);
+            assert_eq!(values(&families, "ping_packets_sent_total"), [15.0, 10.0]);
+            assert_eq!(values(&families, "ping_rtt_seconds_count"), [0.0, 2.0]);
+            // One that is no longer in the file is forgotten.
+            let (_, after) = run(&all[..1], &after);
+            let keys: Vec<&str> = after.iter().map(|(key, _)| key).collect();
+            assert!(keys.iter().all(|key| key.starts_with("a.example/192.0.2.1/ping_")), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn each_of_a_name_s_addresses_goes_on_when_its_turn_comes() {
+        let a = target("a", None);
+        let mut state = State::default();
+        for turn in 1..4 {
+            for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+                let (families, after) = run(&[(&a, Some(address), tally(5, &[]))], &state);
+                assert_eq!(values(&families, "ping_packets_sent_total"), [5.0 * f64::from(turn)]);
+                state = after;
+            }
+        }
+    }
+
+    #[test]
+    fn old_addresses_are_few() {
+        let addresses: Vec<String> = (1..100).map(|n| format!("192.0.2.{n}")).collect();
+        let targets: Vec<Target> = (0..200).map(|n| target(&format!("n{n}"), None)).collect();
+        let mut state = State::default();
+        for address in &addresses[..20] {
+            let all: Vec<_> =
+                targets.iter().map(|target| (target, Some(address.as_str()), tally(1, &[]))).collect();
+            state = run(&all, &state).1;
+        }
+        let series = |of: &str| state.under(of).count() / 4;
+        assert_eq!(series("n0"), 1 + OLD_OF_ONE);
+        let all: usize = targets.iter().map(|target| series(&target.text)).sum();
+        assert_eq!(all, targets.len() + OLD_OF_ALL);
+    }
+
+    /// The sizes of the header and the families of 500 targets, after years in which each answered in all times there
+    /// are.
+    fn sizes_of_500(address: impl Fn(u32) -> String) -> [usize; 2] {
+        let targets: Vec<Target> = (0..500).map(|n| target(&address(n), None)).collect();
+        let in_each_bucket: Vec<Duration> =
+            RTT.bounds.iter().copied().chain([Duration::from_secs(6)]).collect();
+        let all: Vec<_> = targets
+            .iter()
+            .map(|target| (target, Some(target.text.as_str()), tally(20, &in_each_bucket)))
+            .collect();
+        let (_, mut state) = run(&all, &State::default());
+        let grown: Vec<(String, Vec<u64>)> = state
+            .iter()
+            .map(|(key, numbers)| {
+                // Of a histogram's numbers, the bounds and the places of buckets stay what they are.
+                let is_total = |at: usize| numbers.len() == 1 || at % 2 == 1;
+                let years = |(at, n): (usize, &u64)| if is_total(at) { n * 10_000_000 } else { *n };
+                (key.to_owned(), numbers.iter().enumerate().map(years).collect())
+            })
+            .collect();
+        grown.into_iter().for_each(|(key, numbers)| state.set_numbers(key, numbers));
+        let (families, module) = run(&all, &state);
+        assert_eq!(values(&families, "ping_rtt_seconds_count")[499], 160_000_016.0);
+        let mut state = State::default();
+        state.put("module", &module);
+        let header = textfile::Header {
+            kind: textfile::Kind::Collector,
+            source: "/etc/promdrop/collectors.d".into(),
+            file: "ping.prom".into(),
+            slot: None,
+            last_success: None,
+            max_age: None,
+            definition: None,
+            stale: false,
+            failure: None,
             state,
-            [
-                ("duplicate/a.example/192.0.2.1", 0),
-                ("received/a.example/192.0.2.1", 3),
-                ("sent/a.example/192.0.2.1", 105),
-                ("sent/b%2Fc/192.0.2.2", 100),
-            ]
-        );
+        };
+        let [mut head, mut body] = [String::new(), String::new()];
+        header.render(&mut head);
+        render(&families, &mut body);
+        [head.len(), body.len()]
+    }
+
+    #[test]
+    fn five_thousand_targets_have_room() {
+        let [head, body] = sizes_of_500(|n| format!("10.20.{}.{}", n / 200, n % 200)).map(|size| size * 10);
+        assert!(head < 2_000_000 && head + body < textfile::MAX_FILE, "{head} + {body}");
+        // The longest addresses, too much for one file, are still not too much for a header, of 4 MiB.
+        let [head, _] = sizes_of_500(|n| format!("2001:db8:1111:2222:3333:4444:5555:{:x}", 0x1000 + n));
+        assert!(head * 10 < 5 << 19, "{head}");
     }
 
     #[test]

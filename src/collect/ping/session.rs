@@ -75,8 +75,8 @@ pub enum Verdict {
     Stranger,
 }
 
-/// What is known of a target. Times in seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// What is known of a target. Times in seconds, unless they are durations.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tally {
     /// Probes sent, those included that the kernel refused for want of a way to the target: lost like any other.
     pub sent: u64,
@@ -86,6 +86,8 @@ pub struct Tally {
     pub received: u64,
     /// Further replies to probes that were answered.
     pub duplicates: u64,
+    /// The times of the answers, one for each probe that was answered.
+    pub times: Vec<Duration>,
     /// Shortest time.
     pub min: f64,
     /// Longest time.
@@ -110,6 +112,7 @@ impl Tally {
     fn add(&mut self, time: Duration) {
         let seconds = time.as_secs_f64();
         self.received += 1;
+        self.times.push(time);
         let off = seconds - self.mean;
         self.mean += off / self.received as f64;
         self.squares += off * (seconds - self.mean);
@@ -416,9 +419,10 @@ mod tests {
             let number = u16::try_from(round).unwrap();
             assert_eq!(world.reply(0, number, at, at + ms(44)), Verdict::Answer);
         }
-        let tally = world.session.tallies()[0];
+        let tally = &world.session.tallies()[0];
         assert!(near(tally.min, 0.01) && near(tally.mean, 0.02) && near(tally.max, 0.03), "{tally:?}");
         assert!(near(tally.stddev(), (2e-4_f64 / 3.0).sqrt()), "{tally:?}");
+        assert_eq!(tally.times, [10, 20, 30].map(ms));
         assert_eq!(tally.loss_ratio(), Some(0.0));
     }
 
@@ -432,8 +436,9 @@ mod tests {
         assert_eq!(world.reply(0, 1, ms(110), ms(500)), Verdict::Answer);
         assert_eq!(world.reply(0, 0, ms(101), ms(101)), Verdict::Late);
         assert_eq!(world.reply(0, 0, ms(102), ms(102)), Verdict::Late);
-        let tally = world.session.tallies()[0];
+        let tally = &world.session.tallies()[0];
         assert_eq!((tally.sent, tally.received, tally.duplicates), (3, 1, 0));
+        assert_eq!(tally.times, [ms(100)]);
         assert!(near(tally.loss_ratio().unwrap(), 2.0 / 3.0));
     }
 
@@ -460,6 +465,7 @@ mod tests {
         let received: Vec<(u64, u64)> =
             world.session.tallies().iter().map(|tally| (tally.received, tally.duplicates)).collect();
         assert_eq!(received, [(1, 1), (0, 0)]);
+        assert_eq!(world.session.tallies()[0].times, [ms(1)], "the first reply's");
     }
 
     #[test]
@@ -475,7 +481,7 @@ mod tests {
             world.send(ms(0));
             world.set = set;
             assert_eq!(world.reply(0, 0, ms(100), ms(101)), Verdict::Answer);
-            let tally = world.session.tallies()[0];
+            let tally = &world.session.tallies()[0];
             assert!(near(tally.mean, 0.101), "set by {set}ms: {tally:?}");
         }
     }
@@ -508,7 +514,7 @@ mod tests {
         world.session.refused();
         world.session.skip();
         assert_eq!(world.reply(0, 0, ms(1), ms(1)), Verdict::Stranger);
-        let [refused, skipped] = [0, 1].map(|n| world.session.tallies()[n]);
+        let [refused, skipped] = [0, 1].map(|n| &world.session.tallies()[n]);
         assert_eq!((refused.sent, refused.loss_ratio()), (1, Some(1.0)));
         assert_eq!((skipped.sent, skipped.loss_ratio()), (0, None));
         assert_eq!(world.session.unsent(), 1);
