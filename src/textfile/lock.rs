@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::MutexGuard;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -26,8 +28,11 @@ pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(5);
 
 const PUBLISH_BYTE: libc::off_t = 0;
 
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// How often who waits looks whether the lock file is still the same.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Where a lock comes from that is waited for.
+type Waiter = Receiver<nix::Result<Guard>>;
 
 /// Holds a lock until it is dropped.
 #[derive(Debug)]
@@ -67,6 +72,23 @@ pub(super) fn try_lock(file: impl AsFd, byte: libc::off_t, access: Access) -> ni
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(errno),
     }
+}
+
+/// Waits for one byte of `file` in a thread of its own, since the kernel, which serves those who wait in turn, knows no
+/// end of waiting. What comes too late is given back at once.
+fn wait_for(file: File, byte: libc::off_t) -> std::io::Result<Waiter> {
+    let (sender, receiver) = channel();
+    let wait = move || {
+        let locked = loop {
+            match fcntl(&file, FcntlArg::F_OFD_SETLKW(&range(libc::F_WRLCK, byte, 1))) {
+                Ok(_) => break Ok(Guard(file)),
+                Err(Errno::EINTR) => {}
+                Err(errno) => break Err(errno),
+            }
+        };
+        let _ = sender.send(locked);
+    };
+    thread::Builder::new().spawn(wait).map(|_| receiver)
 }
 
 fn range(kind: libc::c_int, start: libc::off_t, length: libc::off_t) -> libc::flock {
@@ -135,30 +157,54 @@ impl Directory {
 
     fn lock(&self, byte: libc::off_t, wait: Duration) -> Result<Option<Guard>, Error> {
         let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
         loop {
             let (file, opened) = self.open_lock_file()?;
-            if let Some(guard) = self.take(file, &opened, byte)? {
+            let left = wait.saturating_sub(start.elapsed());
+            if let Some(guard) = self.take(file, &opened, byte, left)? {
                 return Ok(Some(guard));
             }
             // A file that was replaced says nothing about the lock: the new one is tried in any case.
-            let patience = if self.is_lock_file(&opened) { wait } else { wait + LONGEST_PAUSE };
-            let waited = start.elapsed();
-            if waited >= patience {
+            let patience = if self.is_lock_file(&opened) { wait } else { wait + LOOK };
+            if start.elapsed() >= patience {
                 return Ok(None);
             }
-            std::thread::sleep(pause.min(patience - waited));
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Locks `byte` of `file`; `None` where it is taken, or the file is not the lock file any more: who comes now
-    /// opens the new one, so this lock would exclude nobody.
-    fn take(&self, file: File, opened: &FileStat, byte: libc::off_t) -> Result<Option<Guard>, Error> {
-        let free = try_lock(&file, byte, Access::Write)
-            .map_err(|e| Error::io(&self.path().join(LOCK_FILE), "lock it", e))?;
-        let guard = Guard(file);
-        Ok((free && self.is_lock_file(opened)).then_some(guard))
+    /// Locks `byte` of `file`, waiting at most `wait`; `None` where it is taken, or the file is not the lock file any
+    /// more: who comes now opens the new one, so this lock would exclude nobody.
+    fn take(
+        &self,
+        file: File,
+        opened: &FileStat,
+        byte: libc::off_t,
+        wait: Duration,
+    ) -> Result<Option<Guard>, Error> {
+        let path = self.path().join(LOCK_FILE);
+        let failed = |e: Errno| Error::io(&path, "lock it", e);
+        let guard = if try_lock(&file, byte, Access::Write).map_err(failed)? {
+            Some(Guard(file))
+        } else if wait.is_zero() {
+            None
+        } else {
+            let waiter = wait_for(file, byte).map_err(|e| Error::io(&path, "wait for it", e))?;
+            self.await_turn(&waiter, opened, wait).transpose().map_err(failed)?
+        };
+        Ok(guard.filter(|_| self.is_lock_file(opened)))
+    }
+
+    /// What `waiter` gets within `wait`, while the file `opened` is the lock file.
+    fn await_turn(&self, waiter: &Waiter, opened: &FileStat, wait: Duration) -> Option<nix::Result<Guard>> {
+        let start = Instant::now();
+        while self.is_lock_file(opened) {
+            let left = wait.checked_sub(start.elapsed())?;
+            match waiter.recv_timeout(left.min(LOOK)) {
+                Ok(locked) => return Some(locked),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        None
     }
 
     /// Whether the lock file's name still leads to the file `opened`.
@@ -306,11 +352,11 @@ mod tests {
         let directory = open(place.path());
         let (old, stat) = directory.open_lock_file().unwrap();
         std::fs::remove_file(place.path().join(LOCK_FILE)).unwrap();
-        assert!(directory.take(old, &stat, PUBLISH_BYTE).unwrap().is_none());
+        assert!(directory.take(old, &stat, PUBLISH_BYTE, SHORT).unwrap().is_none());
         let (old, stat) = directory.open_lock_file().unwrap();
         std::fs::remove_file(place.path().join(LOCK_FILE)).unwrap();
         std::fs::write(place.path().join(LOCK_FILE), "").unwrap();
-        assert!(directory.take(old, &stat, PUBLISH_BYTE).unwrap().is_none());
+        assert!(directory.take(old, &stat, PUBLISH_BYTE, SHORT).unwrap().is_none());
         assert!(directory.lock_publishing(Duration::ZERO).is_ok());
     }
 

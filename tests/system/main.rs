@@ -17,6 +17,7 @@ mod exposition;
 mod help;
 mod kill;
 mod lint;
+mod many;
 mod netstat;
 mod ping;
 mod reserved;
