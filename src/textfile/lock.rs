@@ -105,7 +105,7 @@ impl Directory {
                 return Ok(Some(guard));
             }
             // A file that was replaced says nothing about the lock: the new one is tried in any case.
-            let patience = if self.is_lock_file(&opened) { wait } else { wait + LONGEST_PAUSE };
+            let patience = if self.is_lock_file(&opened)? { wait } else { wait + LONGEST_PAUSE };
             let waited = start.elapsed();
             if waited >= patience {
                 return Ok(None);
@@ -121,13 +121,17 @@ impl Directory {
         let free = try_lock(&file, byte, Access::Write)
             .map_err(|e| Error::io(&self.path().join(LOCK_FILE), "lock it", e))?;
         let guard = Guard(file);
-        Ok((free && self.is_lock_file(opened)).then_some(guard))
+        Ok((free && self.is_lock_file(opened)?).then_some(guard))
     }
 
     /// Whether the lock file's name still leads to the file `opened`.
-    fn is_lock_file(&self, opened: &FileStat) -> bool {
-        fstatat(self.fd(), LOCK_FILE, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .is_ok_and(|named| (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino))
+    fn is_lock_file(&self, opened: &FileStat) -> Result<bool, Error> {
+        match fstatat(self.fd(), LOCK_FILE, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
+            Err(Errno::ENOENT) => Ok(false),
+            // Not to know is not that somebody else has it.
+            Err(e) => Err(Error::io(&self.path().join(LOCK_FILE), "look at it", e)),
+        }
     }
 
     /// Opens the lock file, a description of its own for every holder; makes it where there is none.
