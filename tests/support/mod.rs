@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod exporter;
 pub mod host;
 pub mod meaning;
+pub mod mounts;
 pub mod netns;
 pub mod processes;
 pub mod prometheus;
@@ -13,6 +14,7 @@ pub mod responder;
 pub mod series;
 pub mod server;
 pub mod sets;
+pub mod strace;
 pub mod tcp;
 
 use std::fmt::Debug;
