@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::libc;
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
 use nix::unistd::fsync;
 
 use super::MAX_FILE;
@@ -165,9 +165,39 @@ impl Directory {
     /// Makes the names published so far last through a power cut: once a run, after the last publish.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Where the disk fails, or the directory is not at its path any more, so that nobody reads what was published.
     pub fn sync(&self) -> Result<(), Error> {
-        fsync(&self.fd).map_err(|e| Error::io(&self.path, "write the directory to disk", e))
+        fsync(&self.fd).map_err(|e| Error::io(&self.path, "write the directory to disk", e))?;
+        self.check_place()
+    }
+
+    /// Checks that the path still leads to the directory.
+    fn check_place(&self) -> Result<(), Error> {
+        let (message, cure) = match stat(&self.path) {
+            Ok(there) if (there.st_dev, there.st_ino) == (self.stat.st_dev, self.stat.st_ino) => {
+                return Ok(());
+            }
+            Ok(_) => (
+                "another directory took the place of the textfile directory while promdrop ran",
+                "see what replaces it, and run promdrop again",
+            ),
+            Err(Errno::ENOENT) => (
+                "the textfile directory was removed while promdrop ran",
+                "see what removes it, and run promdrop again",
+            ),
+            Err(e) => return Err(Error::io(&self.path, "look at the textfile directory", e)),
+        };
+        Err(Error::new(Class::Io, &self.path, message, cure))
+    }
+
+    /// The kernel refused `action`, which makes a name in the directory, on `path`: maybe because the directory itself
+    /// is gone.
+    pub(super) fn refused(&self, path: &Path, action: &str, error: std::io::Error) -> Error {
+        let place = match error.kind() {
+            std::io::ErrorKind::NotFound => self.check_place(),
+            _ => Ok(()),
+        };
+        place.err().unwrap_or_else(|| Error::io(path, action, error))
     }
 
     /// What promdrop published as `file` before. `None`: nothing, or what can't be trusted to be whole and is as good

@@ -194,7 +194,7 @@ impl Directory {
         match temporary.persist_noclobber(self.anchor().join(LOCK_FILE)) {
             Ok(_) => Ok(()),
             Err(e) if e.error.raw_os_error() == Some(Errno::EEXIST as i32) => Ok(()),
-            Err(e) => Err(Error::io(&path, "create it", e.error)),
+            Err(e) => Err(self.refused(&path, "create it", e.error)),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod errors;
 mod killed;
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
