@@ -263,7 +263,7 @@ fn compose(
         Err(failure) => failure.outcome,
     };
     let success = outcome == Outcome::Success;
-    let last_success = if success { Some(ran.began) } else { before.last_success };
+    let last_success = if success { Some(ran.began) } else { before.success_by(ran.began, header.max_age) };
     let mut families: Vec<Family> = match &ran.result {
         Ok(found) => found.families.clone(),
         Err(_) if header.on_failure == OnFailure::Keep && before.is_fresh(ran.began, header.max_age) => {
@@ -351,6 +351,12 @@ impl Before {
     /// A success in the future (the clock was set back, or others wrote it) must not keep numbers for ever.
     fn is_fresh(&self, now: u64, max_age: Duration) -> bool {
         self.last_success.is_some_and(|at| now.abs_diff(at) <= schedule::millis(max_age))
+    }
+
+    /// The last success; none where it lies in the future, by more than it would be kept for: whoever asks how long ago
+    /// it was would find it fresh until then.
+    fn success_by(&self, now: u64, max_age: Duration) -> Option<u64> {
+        self.last_success.filter(|at| at.saturating_sub(now) <= schedule::millis(max_age))
     }
 
     /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.

@@ -1,6 +1,7 @@
 //! Whatever fails while it publishes: nothing published is ever partial or false, the exit status and the message
 //! tell, and the next run recovers. Needs root.
 
+mod clock;
 mod errors;
 mod killed;
 mod places;
