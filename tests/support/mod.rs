@@ -30,6 +30,13 @@ pub fn promdrop() -> Command {
     command
 }
 
+/// Puts that promdrop at `path`, where another user can reach it. A process of its own writes it: whatever the test
+/// starts meanwhile would inherit the open file, and none can be started that is open to be written.
+pub fn copy_promdrop(path: &Path) {
+    let status = Command::new("cp").arg(env!("CARGO_BIN_EXE_promdrop")).arg(path).status().unwrap();
+    assert!(status.success());
+}
+
 /// Fails loudly where a real part is missing: `tests/run` installs them all.
 pub fn need(program: &str) {
     let found = std::env::var_os("PATH")

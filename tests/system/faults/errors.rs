@@ -94,7 +94,10 @@ fn met(door: Door, over: bool, all: bool) {
         failed.fetch_add(usize::from(!end.output.status.success()), Ordering::Relaxed);
         let told = |why| {
             let (status, said) = super::said(&end.output);
-            format!("{fault}:{when}, over another: {over}: {why}\n{status:?}: {said}{:#?}", end.failed)
+            format!(
+                "{}:{fault}:{when}, over another: {over}: {why}\n{status:?}: {said}{:#?}",
+                call.name, end.failed
+            )
         };
         let found = place.look(over).map_err(told)?;
         place.told(kind, &end, &found).map_err(told)?;

@@ -14,7 +14,7 @@ use super::{Door, FILE, Found, NAME, Place, is_temporary, names, said};
 use crate::support::host::Host;
 use crate::support::mounts::{in_private, mount, mount_tmpfs, unmount};
 use crate::support::netns::in_fresh;
-use crate::support::{need, wait_for};
+use crate::support::{copy_promdrop, need, wait_for};
 
 /// Runs `body` for each door on a tmpfs of these options, which nobody else sees.
 fn on_tmpfs(options: &str, body: impl Fn(&Place) + Sync) {
@@ -108,7 +108,7 @@ fn a_directory_that_a_user_may_not_write_to_is_told_and_the_next_run_recovers() 
     for door in [Door::Netstat, Door::Command, Door::Write] {
         in_fresh(|| {
             let host = Host::new();
-            fs::copy(env!("CARGO_BIN_EXE_promdrop"), host.path("promdrop")).unwrap();
+            copy_promdrop(&host.path("promdrop"));
             for path in [host.path(""), host.collectors_dir(), host.textfile_dir()] {
                 fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
             }
