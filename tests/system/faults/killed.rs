@@ -45,28 +45,40 @@ const ASKING: [&str; 28] = [
 
 #[test]
 fn killed_at_any_call_run_leaves_whole_files() {
-    killed_at_each_call(Door::Netstat, Whom::Itself, |_| true);
+    killed_at_each_call(Door::Netstat, Whom::Itself, all_or_what_does_something);
 }
 
 #[test]
 fn killed_at_any_call_write_leaves_whole_files() {
-    killed_at_each_call(Door::Write, Whom::Itself, |_| true);
+    killed_at_each_call(Door::Write, Whom::Itself, all_or_what_does_something);
 }
 
 #[test]
 fn killed_at_any_call_that_does_something_the_run_of_a_command_leaves_whole_files() {
-    killed_at_each_call(Door::Command, Whom::Itself, |name| !ASKING.contains(&name));
+    killed_at_each_call(Door::Command, Whom::Itself, |name, _| !ASKING.contains(&name));
+}
+
+#[test]
+#[ignore = "takes long: tests/run --long"]
+fn long_killed_at_any_call_over_anything_it_leaves_whole_files() {
+    for door in [Door::Netstat, Door::Write, Door::Command] {
+        killed_at_each_call(door, Whom::Itself, |_, _| true);
+    }
 }
 
 /// The supervisor and the command too: where promdrop outlives them, it says what became of them.
 #[test]
 #[ignore = "takes long: tests/run --long"]
 fn long_killed_at_any_call_of_any_of_its_processes_a_command_leaves_whole_files() {
-    killed_at_each_call(Door::Command, Whom::Itself, |_| true);
-    killed_at_each_call(Door::Command, Whom::All, |_| true);
+    killed_at_each_call(Door::Command, Whom::All, |_, _| true);
 }
 
-fn killed_at_each_call(door: Door, whom: Whom, is_wanted: impl Fn(&str) -> bool) {
+/// All calls over what was published before, those that do something over nothing.
+fn all_or_what_does_something(name: &str, over: bool) -> bool {
+    over || !ASKING.contains(&name)
+}
+
+fn killed_at_each_call(door: Door, whom: Whom, is_wanted: impl Fn(&str, bool) -> bool) {
     let started = Instant::now();
     let traced = in_fresh(|| {
         let place = Place::new(door);
@@ -78,7 +90,7 @@ fn killed_at_each_call(door: Door, whom: Whom, is_wanted: impl Fn(&str) -> bool)
     let mut names: Vec<(String, bool)> = Vec::new();
     let mut wanted = 0;
     for (over, traced) in [false, true].into_iter().zip(traced) {
-        for (name, count) in traced.into_iter().filter(|(name, _)| is_wanted(name)) {
+        for (name, count) in traced.into_iter().filter(|(name, _)| is_wanted(name, over)) {
             wanted += count;
             names.push((name, over));
         }
