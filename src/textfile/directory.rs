@@ -165,25 +165,45 @@ impl Directory {
         &self.path
     }
 
-    /// Checks that its path still leads to it.
-    ///
-    /// # Errors
-    /// Where it was removed, or another directory put in its place: what is published now, nobody would read.
-    pub fn check_place(&self) -> Result<(), Error> {
-        let there = stat(&self.path);
-        if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (self.stat.st_dev, self.stat.st_ino)) {
-            return Ok(());
-        }
-        let message = "the textfile directory was removed or replaced meanwhile";
-        Err(Error::new(Class::Refused, &self.path, message, "the next run opens what is there now"))
-    }
-
     /// Makes the names published so far last through a power cut: once a run, after the last publish.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Where the disk fails, or the directory is not at its path any more, so that nobody reads what was published.
     pub fn sync(&self) -> Result<(), Error> {
-        fsync(&self.fd).map_err(|e| Error::io(&self.path, "write the directory to disk", e))
+        fsync(&self.fd).map_err(|e| Error::io(&self.path, "write the directory to disk", e))?;
+        self.check_place()
+    }
+
+    /// Checks that the path still leads to the directory.
+    ///
+    /// # Errors
+    /// Where it was removed, or another was put in its place: nobody would read what is published now.
+    pub fn check_place(&self) -> Result<(), Error> {
+        let (message, cure) = match stat(&self.path) {
+            Ok(there) if (there.st_dev, there.st_ino) == (self.stat.st_dev, self.stat.st_ino) => {
+                return Ok(());
+            }
+            Ok(_) => (
+                "another directory took the place of the textfile directory while promdrop ran",
+                "see what replaces it, and run promdrop again",
+            ),
+            Err(Errno::ENOENT) => (
+                "the textfile directory was removed while promdrop ran",
+                "see what removes it, and run promdrop again",
+            ),
+            Err(e) => return Err(Error::io(&self.path, "look at the textfile directory", e)),
+        };
+        Err(Error::new(Class::Io, &self.path, message, cure))
+    }
+
+    /// The kernel refused `action`, which makes a name in the directory, on `path`: maybe because the directory itself
+    /// is gone.
+    pub(super) fn refused(&self, path: &Path, action: &str, error: std::io::Error) -> Error {
+        let place = match error.kind() {
+            std::io::ErrorKind::NotFound => self.check_place(),
+            _ => Ok(()),
+        };
+        place.err().unwrap_or_else(|| Error::io(path, action, error))
     }
 
     /// What promdrop published as `file` before. `None`: nothing, or what can't be trusted to be whole and is as good

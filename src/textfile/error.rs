@@ -74,6 +74,9 @@ fn cure(errno: Errno) -> &'static str {
         }
         Errno::EIO => "the disk or its filesystem fails: see dmesg",
         Errno::EMFILE | Errno::ENFILE => "too many files are open: raise the limit (LimitNOFILE=)",
+        Errno::ENOMEM => "memory is short: see dmesg, and raise the limit if there is one (MemoryMax=)",
+        // Where no signal is caught only filesystems of the network know of it.
+        Errno::EINTR => "something interrupted it: run promdrop again",
         Errno::ENOLCK | Errno::EOPNOTSUPP => "its filesystem has no file locks: use a local one",
         _ => "",
     }
@@ -101,8 +104,8 @@ mod tests {
 
     #[test]
     fn the_usual_refusals_have_a_cure() {
-        use Errno::{EACCES, EDQUOT, EIO, EMFILE, ENOLCK, EPERM, EROFS};
-        for errno in [EACCES, EDQUOT, EIO, EMFILE, ENOLCK, EPERM, EROFS] {
+        use Errno::{EACCES, EDQUOT, EINTR, EIO, EMFILE, ENOLCK, ENOMEM, EPERM, EROFS};
+        for errno in [EACCES, EDQUOT, EINTR, EIO, EMFILE, ENOLCK, ENOMEM, EPERM, EROFS] {
             assert!(!cure(errno).is_empty(), "{errno}");
         }
     }

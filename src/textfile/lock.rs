@@ -148,7 +148,7 @@ impl Directory {
             }
             Err(e) => return Err(failed("lock it")(e)),
         };
-        if self.is_lock_file(&opened) {
+        if self.is_lock_file(&opened)? {
             unlinkat(self.fd(), LOCK_FILE, UnlinkatFlags::NoRemoveDir).map_err(failed("remove it"))?;
         }
         drop(guard);
@@ -164,7 +164,7 @@ impl Directory {
                 return Ok(Some(guard));
             }
             // A file that was replaced says nothing about the lock: the new one is tried in any case.
-            let patience = if self.is_lock_file(&opened) { wait } else { wait + LOOK };
+            let patience = if self.is_lock_file(&opened)? { wait } else { wait + LOOK };
             if start.elapsed() >= patience {
                 return Ok(None);
             }
@@ -188,29 +188,38 @@ impl Directory {
             None
         } else {
             let waiter = wait_for(file, byte).map_err(|e| Error::io(&path, "wait for it", e))?;
-            self.await_turn(&waiter, opened, wait).transpose().map_err(failed)?
+            self.await_turn(&waiter, opened, wait)?.transpose().map_err(failed)?
         };
-        Ok(guard.filter(|_| self.is_lock_file(opened)))
+        Ok(if self.is_lock_file(opened)? { guard } else { None })
     }
 
     /// What `waiter` gets within `wait`, while the file `opened` is the lock file.
-    fn await_turn(&self, waiter: &Waiter, opened: &FileStat, wait: Duration) -> Option<nix::Result<Guard>> {
+    fn await_turn(
+        &self,
+        waiter: &Waiter,
+        opened: &FileStat,
+        wait: Duration,
+    ) -> Result<Option<nix::Result<Guard>>, Error> {
         let start = Instant::now();
-        while self.is_lock_file(opened) {
-            let left = wait.checked_sub(start.elapsed())?;
+        while self.is_lock_file(opened)? {
+            let Some(left) = wait.checked_sub(start.elapsed()) else { break };
             match waiter.recv_timeout(left.min(LOOK)) {
-                Ok(locked) => return Some(locked),
+                Ok(locked) => return Ok(Some(locked)),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        None
+        Ok(None)
     }
 
     /// Whether the lock file's name still leads to the file `opened`.
-    fn is_lock_file(&self, opened: &FileStat) -> bool {
-        fstatat(self.fd(), LOCK_FILE, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .is_ok_and(|named| (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino))
+    fn is_lock_file(&self, opened: &FileStat) -> Result<bool, Error> {
+        match fstatat(self.fd(), LOCK_FILE, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
+            Err(Errno::ENOENT) => Ok(false),
+            // Not to know is not that somebody else has it.
+            Err(e) => Err(Error::io(&self.path().join(LOCK_FILE), "look at it", e)),
+        }
     }
 
     /// Opens the lock file, a description of its own for every holder; makes it where there is none.
@@ -273,7 +282,7 @@ impl Directory {
         match temporary.persist_noclobber(self.anchor().join(LOCK_FILE)) {
             Ok(_) => Ok(()),
             Err(e) if e.error.raw_os_error() == Some(Errno::EEXIST as i32) => Ok(()),
-            Err(e) => Err(Error::io(&path, "create it", e.error)),
+            Err(e) => Err(self.refused(&path, "create it", e.error)),
         }
     }
 }

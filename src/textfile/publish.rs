@@ -74,8 +74,8 @@ impl Directory {
             for change in gone {
                 self.put(&mut survey, change)?;
             }
-            let renamed =
-                rename(temporary, self, &header.file).map_err(|e| Error::io(&path, "put it in place", e))?;
+            let renamed = rename(temporary, self, &header.file)
+                .map_err(|e| self.refused(&path, "put it in place", e))?;
             if let Ok(stat) = fstat(&renamed) {
                 survey.note(&header.file, &stat, Seen { owner: Owner::of(header), facts });
             }

@@ -64,7 +64,7 @@ impl Directory {
             Change::Written(staged) => staged,
             Change::Removed(file) => return self.remove(survey, &file),
         };
-        let failed = |e| Error::io(&self.path().join(&file), "put it in place", e);
+        let failed = |e| self.refused(&self.path().join(&file), "put it in place", e);
         let renamed = rename(temporary, self, &file).map_err(failed)?;
         if let (Ok(stat), Some(header)) = (fstat(&renamed), Header::ours(&text, &file)) {
             survey.note(&file, &stat, Seen { owner: Owner::of(&header), facts });

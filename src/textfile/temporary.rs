@@ -35,7 +35,7 @@ impl Directory {
             .make_in(self.anchor(), |path| {
                 File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
             })
-            .map_err(|e| Error::io(self.path(), "create a file in it", e))?;
+            .map_err(|e| self.refused(self.path(), "create a file in it", e))?;
         try_lock(temporary.as_file(), 0, Access::Write)
             .map_err(|e| Error::io(self.path(), "lock a new file in it", e))?;
         Ok(temporary)

@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod exporter;
 pub mod host;
 pub mod meaning;
+pub mod mounts;
 pub mod netns;
 pub mod processes;
 pub mod prometheus;
@@ -13,6 +14,7 @@ pub mod responder;
 pub mod series;
 pub mod server;
 pub mod sets;
+pub mod strace;
 pub mod tcp;
 
 use std::fmt::Debug;
@@ -26,6 +28,13 @@ pub fn promdrop() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promdrop"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
+}
+
+/// Puts that promdrop at `path`, where another user can reach it. A process of its own writes it: whatever the test
+/// starts meanwhile would inherit the open file, and none can be started that is open to be written.
+pub fn copy_promdrop(path: &Path) {
+    let status = Command::new("cp").arg(env!("CARGO_BIN_EXE_promdrop")).arg(path).status().unwrap();
+    assert!(status.success());
 }
 
 /// Fails loudly where a real part is missing: `tests/run` installs them all.

@@ -14,6 +14,7 @@ mod differential;
 mod end_to_end;
 mod examples;
 mod exposition;
+mod faults;
 mod help;
 mod kill;
 mod lint;

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::processes;
-use crate::support::wait_for;
+use crate::support::{copy_promdrop, wait_for};
 
 /// Scripts that fail: name, script, the result that promdrop must report.
 const FAILING: [(&str, &str, &str); 6] = [
@@ -140,7 +140,7 @@ fn without_threads_everything_runs_in_turn() {
     // Labels tell the series of the two apart.
     host.collector("a", "module: netstat\n").collector("b", "module: netstat\nlabels: {again: yes-it-is}\n");
     let program = host.path("promdrop");
-    fs::copy(env!("CARGO_BIN_EXE_promdrop"), &program).unwrap();
+    copy_promdrop(&program);
     for path in [host.path(""), host.collectors_dir(), host.textfile_dir()] {
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }

@@ -1,13 +1,11 @@
 //! The textfile directory on filesystems that refuse: full, without inodes, read-only. Needs root.
 
 use std::path::Path;
-use std::process::Command;
 
-use nix::sched::{CloneFlags, unshare};
 use promdrop::exposition::{Descriptor, Family, Kind as FamilyKind};
 use promdrop::textfile::{Claims, Class, Directory, Header, Kind, State};
 
-use crate::support::need;
+use crate::support::mounts::{in_private, mount, mount_tmpfs, unmount};
 
 fn header() -> Header {
     Header {
@@ -24,25 +22,14 @@ fn header() -> Header {
     }
 }
 
-fn mount(options: &[&str], place: &Path) {
-    let status = Command::new("mount").args(options).arg(place).status().unwrap();
-    assert!(status.success(), "mount {options:?} failed");
-}
-
 /// Runs `body` on a tmpfs that only its thread sees, so that nothing stays mounted however the test ends.
-fn on_tmpfs(options: &'static str, body: impl FnOnce(&Path) + Send + 'static) {
-    need("mount");
-    std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        mount(&["--make-rprivate"], Path::new("/"));
-        let place = tempfile::tempdir().unwrap();
-        mount(&["-t", "tmpfs", "-o", options, "tmpfs"], place.path());
+fn on_tmpfs(options: &str, body: impl FnOnce(&Path) + Send) {
+    let place = tempfile::tempdir().unwrap();
+    in_private(|| {
+        mount_tmpfs(options, place.path());
         body(place.path());
-        let status = Command::new("umount").args(["-l"]).arg(place.path()).status().unwrap();
-        assert!(status.success());
-    })
-    .join()
-    .unwrap();
+        unmount(place.path());
+    });
 }
 
 fn names(place: &Path) -> Vec<String> {

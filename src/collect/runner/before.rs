@@ -52,6 +52,12 @@ impl Before {
         })
     }
 
+    /// The last success; none where it lies in the future, by more than it would be kept for: whoever asks how long ago
+    /// it was would find it fresh until then.
+    pub fn success_by(&self, now: u64, max_age: Duration) -> Option<u64> {
+        self.last_success.filter(|at| at.saturating_sub(now) <= schedule::millis(max_age))
+    }
+
     /// Whether `failure` (or success) in `slot` is worth saying: another result than last time, or another hour.
     pub fn is_news(&self, slot: u64, failure: Option<&Failure>) -> bool {
         const HOUR: u64 = 3_600_000;

@@ -77,7 +77,7 @@ pub fn compose(
         kind: textfile::Kind::Collector,
         source: claims.source.clone(),
         slot: Some(ran.slot),
-        last_success: if success { Some(ran.began) } else { before.last_success },
+        last_success: if success { Some(ran.began) } else { before.success_by(ran.began, header.max_age) },
         max_age: Some(header.max_age),
         definition: claims.definitions.get(&file).copied().flatten(),
         stale: false,
@@ -88,7 +88,7 @@ pub fn compose(
     head.stale = head.expiry().is_some_and(|expiry| expiry.is_past(ran.began));
     let mut families: Vec<Family> = match &ran.result {
         Ok(found) => found.families.clone(),
-        Err(_) if header.on_failure == OnFailure::Keep && !head.stale => {
+        Err(_) if header.on_failure == OnFailure::Keep && head.last_success.is_some() && !head.stale => {
             before.families.iter().filter(|family| kept.holds(family)).cloned().collect()
         }
         Err(_) => Vec::new(),
