@@ -202,6 +202,8 @@ impl Directory {
     ) -> Result<Option<nix::Result<Guard>>, Error> {
         let start = Instant::now();
         while self.is_lock_file(opened)? {
+            // What is published meanwhile is read meanwhile, and not while others wait for this one.
+            let _ = self.look();
             let Some(left) = wait.checked_sub(start.elapsed()) else { break };
             match waiter.recv_timeout(left.min(LOOK)) {
                 Ok(locked) => return Ok(Some(locked)),

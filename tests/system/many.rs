@@ -84,7 +84,7 @@ fn each_slot_once(interval_ms: u64, length: Duration) {
         // Every slot from the first to the last, each once.
         let slots = (served - first) / interval_ms + 1;
         assert!(served + interval_ms >= last, "{stem}: {served}, though it is {last}");
-        assert_eq!((runs("success"), runs("skipped")), (slots, 0), "{stem}");
+        assert_eq!((runs("success"), runs("skipped")), (slots, 0), "{stem} from {first} to {served}");
         if is_command {
             let log = fs::read_to_string(host.path(&format!("{stem}.log"))).unwrap();
             assert_eq!(log.len() as u64, slots, "{stem} ran another number of times");
