@@ -301,7 +301,7 @@ fn on_a_terminal(host: &Host, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new("script");
     command
         .args(["--quiet", "--return", "--command"])
-        .arg(format!("stty cols 50 && '{promdrop}' status"))
+        .arg(format!("stty cols 50 && '{promdrop}' status </dev/null"))
         .arg("/dev/null")
         .env_remove("NO_COLOR")
         .env_remove("COLUMNS")

@@ -138,7 +138,8 @@ impl State {
 
 /// Makes the rows, and what is said beside them.
 pub fn assemble(sight: &Sight<'_>) -> Status {
-    let run = sight.published(RUN_FILE).and_then(|published| published.header.last_success);
+    let last = sight.published(RUN_FILE).map(|published| &published.header);
+    let run = last.filter(|header| header.source == sight.source).and_then(|header| header.last_success);
     let claimed: HashSet<&str> = sight.definitions.iter().filter_map(|d| d.file.as_deref()).collect();
     let mut foreign_files = 0;
     let mut collectors: Vec<Row> =
@@ -161,7 +162,7 @@ pub fn assemble(sight: &Sight<'_>) -> Status {
     collectors.sort_by(|one, two| (&one.name, &one.file).cmp(&(&two.name, &two.file)));
     Status {
         now_timestamp_seconds: seconds(sight.now),
-        last_run_timestamp_seconds: run.map(seconds),
+        last_run_timestamp_seconds: last.and_then(|header| header.last_success).map(seconds),
         foreign_files,
         failures: collectors.iter().filter(|row| row.failed).count(),
         collectors,
@@ -180,7 +181,7 @@ impl Sight<'_> {
         self.holders.iter().find(|(name, _)| name == file).map(|(_, holder)| holder)
     }
 
-    /// The row of a definition; `run` is when promdrop last ran.
+    /// The row of a definition; `run` is when promdrop last ran any of its directory.
     fn of_definition(&self, definition: &Definition<'_>, run: Option<u64>) -> Row {
         let file = definition.file.as_deref();
         let mut row = Row {

@@ -380,26 +380,31 @@ fn a_collector_that_promdrop_passed_by_is_overdue() {
         Some(())
     })
     .unwrap();
-    let run = |at: u64| Header {
+    let run = |at: u64, source: &str| Header {
         file: textfile::RUN_FILE.into(),
         last_success: Some(at),
+        source: source.into(),
         ..header(Kind::Collector)
     };
-    let state = |at: u64, running: Option<bool>| {
+    let state_of = |at: u64, running: Option<bool>, source: &str| {
         let slots = Slots::new(definition.interval, Duration::ZERO);
         let content = Content::Good(&definition, slots);
         let since = Some(NOW - 600_000);
         let status = assemble(&Sight {
             source: "/c",
             definitions: vec![Definition { name: "x".into(), file: Some("x.prom".into()), content, since }],
-            holders: &[(textfile::RUN_FILE.to_owned(), published(run(at), ""))],
+            holders: &[(textfile::RUN_FILE.to_owned(), published(run(at, source), ""))],
             running: &|_| running,
             now: NOW,
         });
+        assert_eq!(status.last_run_timestamp_seconds, Some(at as f64 / 1000.0));
         (status.collectors[0].state, status.failures)
     };
+    let state = |at, running| state_of(at, running, "/c");
     assert_eq!(state(NOW - 600_001, None), (State::Never, 0));
     assert_eq!(state(NOW - 540_000, None), (State::Never, 0));
     assert_eq!(state(NOW - 539_999, None), (State::Overdue, 1));
     assert_eq!(state(NOW - 539_999, Some(true)), (State::Never, 0));
+    // Who runs another directory's need not run this one's.
+    assert_eq!(state_of(NOW - 539_999, None, "/d"), (State::Never, 0));
 }
