@@ -93,6 +93,18 @@ pub enum Command {
         #[arg(long, value_name = "STEM")]
         name: Option<String>,
     },
+    /// Show each collector: its last result and why, its age, its series, when it is due next
+    ///
+    /// And each other file of promdrop's. Nothing is run, written or locked: any user may look.
+    /// Exit status: 1 where anything failed or is stale.
+    #[command(
+        after_help = "Example, for a script:\n  promdrop status --json | jq '.collectors[] | select(.failed).name'"
+    )]
+    Status {
+        /// Print one JSON document for a program
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove what no definition claims any more, and what is past its age
     ///
     /// Every run does so too. Files of others, of other collectors directories, and of definitions that can't be

@@ -4,6 +4,7 @@ pub mod check;
 pub mod lint;
 pub mod prune;
 pub mod run;
+pub mod status;
 pub mod test;
 pub mod write;
 
@@ -37,6 +38,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
         Command::Write(arguments) => write::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
         Command::Prune { all, dry_run } => prune::run(places, *all, *dry_run),
+        Command::Status { json } => status::run(places, *json),
         Command::Lint { paths, json, strict } => lint::run(paths, places, *json, *strict),
     }
 }

@@ -59,6 +59,22 @@ impl Slots {
         self.at(now).saturating_add(self.interval)
     }
 
+    /// How far each slot begins after a multiple of the interval.
+    pub fn offset(self) -> Duration {
+        Duration::from_millis(self.offset)
+    }
+
+    /// When the slot begins that is to be served after `served`, the slot of the last run: in the past where that went by
+    /// without a tick, and `now` where it never ran, or counts as if.
+    pub fn next_due(self, now: u64, served: Option<u64>) -> u64 {
+        match served {
+            Some(served) if served <= now.saturating_add(self.interval) => {
+                self.holding(served).saturating_add(self.interval)
+            }
+            _ => now,
+        }
+    }
+
     /// How many slots after `served` and before `slot` went by without a run since that for `served` went on into them,
     /// up to `end`: a tick for one of them found it running.
     pub fn skipped(self, served: u64, end: u64, slot: u64) -> u64 {
@@ -119,6 +135,29 @@ mod tests {
         assert_eq!(slots.due(64_000, Some(7_000)), None);
         assert_eq!(slots.next(64_000), 67_000);
         assert_eq!(slots.due(3_000, None), Some(7_000));
+    }
+
+    #[test]
+    fn next_due_is_the_slot_after_the_last_one() {
+        let slots = Slots::new(Duration::from_secs(60), Duration::from_secs(7));
+        assert_eq!(slots.next_due(70_000, Some(67_000)), 127_000);
+        assert_eq!(slots.next_due(700_000, Some(67_000)), 127_000);
+        assert_eq!(slots.next_due(70_000, None), 70_000);
+        // The clock was set back.
+        assert_eq!(slots.next_due(70_000, Some(127_000)), 187_000);
+        assert_eq!(slots.next_due(70_000, Some(1_000_000)), 70_000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_due_is_due_since_or_about_to_be(
+            interval in 1_000..1_000_000_u64, offset in 0..1_000_000_u64, now in 1_000_000..9_000_000_u64,
+            served in 1_000_000..9_000_000_u64,
+        ) {
+            let slots = Slots::new(Duration::from_millis(interval), Duration::from_millis(offset));
+            let next = slots.next_due(now, Some(served));
+            proptest::prop_assert_eq!(slots.due(now, Some(served)).is_some(), next <= slots.at(now).max(now));
+        }
     }
 
     #[test]

@@ -83,7 +83,10 @@ struct Found {
     text: Vec<u8>,
 }
 
-const COPY: &str = "it is a copy of a file of promdrop's with another name";
+/// Why a file is somebody else's.
+pub(super) const COPY: &str = "it is a copy of a file of promdrop's with another name";
+pub(super) const NO_HEADER: &str = "it does not begin with promdrop's header";
+pub(super) const TOO_LARGE: &str = "it is larger than any of promdrop's";
 
 /// What tells whether a file is still the one that was looked into: device, inode, size, times of content and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -393,13 +396,13 @@ impl Directory {
             return Ok(None);
         }
         if text.len() > MAX_FILE {
-            return foreign("it is larger than any of promdrop's");
+            return foreign(TOO_LARGE);
         }
         let header = match claim {
             Claim::Ours(header) => Some(*header),
             Claim::Doubtful => None,
             Claim::Copy => return foreign(COPY),
-            Claim::Foreign => return foreign("it does not begin with promdrop's header"),
+            Claim::Foreign => return foreign(NO_HEADER),
         };
         Ok(Some(Found { header, text }))
     }

@@ -118,6 +118,22 @@ impl Directory {
         self.lock(collector_byte(name), Duration::ZERO)
     }
 
+    /// Whether the collector `name` runs right now, told by its lock, which is neither taken nor made. `None` where it
+    /// can't be told: the lock file is not for everyone to open, and may not be what it should be.
+    pub fn is_running(&self, name: &str) -> Option<bool> {
+        let flags =
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let file = match openat(self.fd(), LOCK_FILE, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::ENOENT) => return Some(false),
+            Err(_) => return None,
+        };
+        self.check_lock_file(&fstat(&file).ok()?).ok()?;
+        let mut range = range(libc::F_WRLCK, collector_byte(name), 1);
+        fcntl(&file, FcntlArg::F_OFD_GETLK(&mut range)).ok()?;
+        Some(range.l_type != libc::F_UNLCK as libc::c_short)
+    }
+
     /// Takes the lock for publishing, waiting at most `wait` for other processes.
     pub(super) fn lock_publishing(&self, wait: Duration) -> Result<Publishing<'_>, Error> {
         // Threads queue here: if each tried for the lock by itself, an unlucky one would find it taken every time.
@@ -318,6 +334,25 @@ mod tests {
         drop(publishing);
         assert!(directory.lock_collector("ping").unwrap().is_some());
         assert!(directory.lock_publishing(SHORT).is_ok());
+    }
+
+    #[test]
+    fn who_asks_whether_it_runs_makes_and_takes_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = open(place.path());
+        assert_eq!(directory.is_running("ping"), Some(false));
+        assert!(!place.path().join(LOCK_FILE).exists());
+        let held = directory.lock_collector("ping").unwrap().unwrap();
+        assert_eq!(directory.is_running("ping"), Some(true));
+        assert_eq!(directory.is_running("netstat"), Some(false));
+        drop(held);
+        assert_eq!(directory.is_running("ping"), Some(false));
+        assert!(directory.lock_collector("ping").unwrap().is_some());
+        set_permissions(place.path().join(LOCK_FILE), Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(directory.is_running("ping"), None);
+        std::fs::remove_file(place.path().join(LOCK_FILE)).unwrap();
+        nix::unistd::mkfifo(&place.path().join(LOCK_FILE), Mode::S_IRWXU).unwrap();
+        assert_eq!(directory.is_running("ping"), None);
     }
 
     #[test]

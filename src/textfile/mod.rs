@@ -7,7 +7,8 @@
 //!
 //! From the bottom up: `header` (with `state`), `error`, `directory` and `lock`; `look` opens one entry and `pieces` reads it, `survey` (with `watch`) and `seen` know all files and
 //! whose each is; `meeting` decides what gives way to a new text, `rewrite` and `publish` do it; `audit` and `sweep` look
-//! after what is published already; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs.
+//! after what is published already; `temporary` names and sweeps what is not in place yet; `entry` is what `lint` needs,
+//! and `overview` what `status` does.
 
 mod audit;
 mod directory;
@@ -17,6 +18,7 @@ mod header;
 mod lock;
 mod look;
 mod meeting;
+mod overview;
 mod pieces;
 mod publish;
 mod rewrite;
@@ -33,6 +35,7 @@ pub use error::{Class, Error};
 pub use header::{Expiry, Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
 pub use look::Content;
+pub use overview::Holder;
 pub use publish::check;
 pub use seen::{Claims, Others};
 pub use state::State;

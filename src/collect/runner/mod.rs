@@ -37,11 +37,7 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// The slots of a collector.
     pub fn slots(&self, stem: &Stem, header: &Header) -> Slots {
-        let offset = match header.splay {
-            true => schedule::offset(self.machine.id(), stem.as_str(), header.interval),
-            false => Duration::ZERO,
-        };
-        Slots::new(header.interval, offset)
+        self.machine.slots(stem, header)
     }
 
     /// Whether a collector is due at `now`, by its file as it was at the directory's last look.
