@@ -11,7 +11,7 @@ use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused};
 use crate::cli::{Places, Write};
 use crate::collect::health::{self, seconds};
 use crate::collect::runner::now;
-use crate::config::fields::{Stem, parse_duration, parse_label};
+use crate::config::fields::{Stem, misfit, parse_duration, parse_label};
 use crate::config::header::LONGEST_MAX_AGE;
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{Problem, show};
@@ -186,13 +186,7 @@ fn labels(texts: &[String]) -> Result<Labels, Wrong> {
 
 fn max_age(text: &str) -> Result<Duration, Wrong> {
     let age = parse_duration(text)?;
-    let fault = if age < SHORTEST_MAX_AGE {
-        "short"
-    } else if age > LONGEST_MAX_AGE {
-        "long"
-    } else {
-        return Ok(age);
-    };
+    let Some(fault) = misfit(age, SHORTEST_MAX_AGE, LONGEST_MAX_AGE) else { return Ok(age) };
     Err(Wrong::new(
         format!("an age of {text} is too {fault}"),
         "an age is 1s to 35days; `m` is a minute, `M` a month",

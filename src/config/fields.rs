@@ -50,6 +50,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, Wrong> {
         .map_err(|_| Wrong::new(format!("{} is not a duration", quote(text)), DURATION_CURE))
 }
 
+/// What is wrong with the length of `duration` where it is not from `low` to `high`.
+pub fn misfit(duration: Duration, low: Duration, high: Duration) -> Option<&'static str> {
+    match duration {
+        _ if duration < low => Some("short"),
+        _ if duration > high => Some("long"),
+        _ => None,
+    }
+}
+
 impl Field for Duration {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let message = match &node.value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::Header;
-use super::fields::{read_labels, read_user};
+use super::fields::{misfit, read_labels, read_user};
 use super::yaml::{Field, Section, Wrong};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -89,13 +89,7 @@ fn duration(
 ) -> Option<Duration> {
     let Some(node) = top.node(key) else { return Some(default) };
     let value = Duration::read(node, top.problems())?;
-    let fault = if value < low {
-        "short"
-    } else if value > high {
-        "long"
-    } else {
-        return Some(value);
-    };
+    let Some(fault) = misfit(value, low, high) else { return Some(value) };
     let message = format!("`{key}` of {} is too {fault}", format_duration(value));
     top.report(key, Wrong::new(message, cure));
     None

@@ -15,7 +15,7 @@ use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
 use crate::exposition::{OWN_PREFIX, add_labels};
 use crate::schedule::{self, Slots};
-use crate::textfile::{self, Claims, Class, Directory};
+use crate::textfile::{self, Claims, Class, Directory, Guard};
 use before::Before;
 use compose::{Kept, Ran, compose, said};
 pub use report::Report;
@@ -66,14 +66,9 @@ impl Runner<'_> {
     ) -> Option<Report> {
         let Definition { stem, header, module, .. } = definition;
         let slots = self.slots(stem, header);
-        let lock = match self.directory.lock_collector(stem.as_str()) {
-            Ok(Some(lock)) => lock,
-            Ok(None) => return Some(Report::skipped(stem)),
-            Err(error) => return Some(Report::failed(stem, refusal(&error))),
-        };
-        let before = match Before::read(self.directory, stem) {
-            Ok(before) => before,
-            Err(failure) => return Some(Report::failed(stem, failure)),
+        let (lock, before) = match self.take(stem) {
+            Ok(taken) => taken,
+            Err(report) => return Some(*report),
         };
         let slot = wanted(slots, before.slot)?;
         let began = now();
@@ -89,19 +84,24 @@ impl Runner<'_> {
         Some(report)
     }
 
+    /// The lock of a collector, and what its file said before; or why not.
+    fn take(&self, stem: &Stem) -> Result<(Guard, Before), Box<Report>> {
+        let lock = self.directory.lock_collector(stem.as_str());
+        let failed = |failure| Box::new(Report::failed(stem, failure));
+        let lock = lock.map_err(|error| failed(refusal(&error)))?;
+        let lock = lock.ok_or_else(|| Box::new(Report::skipped(stem)))?;
+        let before = Before::read(self.directory, stem).map_err(failed)?;
+        Ok((lock, before))
+    }
+
     /// Publishes the health of a definition that can't be loaded. The last good numbers stay until their age, which
     /// the file itself remembers: the definition that could say otherwise can't be read. `None` where that was done in
     /// this slot.
     pub fn config_failure(&self, stem: &Stem, message: &str, now: u64) -> Option<Report> {
         let failure = Failure::new(Outcome::Config, message);
-        let lock = match self.directory.lock_collector(stem.as_str()) {
-            Ok(Some(lock)) => lock,
-            Ok(None) => return Some(Report::skipped(stem)),
-            Err(error) => return Some(Report::failed(stem, refusal(&error))),
-        };
-        let before = match Before::read(self.directory, stem) {
-            Ok(before) => before,
-            Err(other) => return Some(Report::failed(stem, other)),
+        let (lock, before) = match self.take(stem) {
+            Ok(taken) => taken,
+            Err(report) => return Some(*report),
         };
         let interval = before.interval();
         let slots = Slots::new(interval, Duration::ZERO);

@@ -6,7 +6,7 @@ use humantime::format_duration;
 
 use crate::cli;
 use crate::commands::misused;
-use crate::config::fields::parse_duration;
+use crate::config::fields::{misfit, parse_duration};
 use crate::config::yaml::Wrong;
 use crate::schedule::Ticks;
 
@@ -57,13 +57,7 @@ impl<'a> Order<'a> {
 /// A duration from `low` to a day.
 fn duration(text: &str, low: Duration) -> Result<Duration, Wrong> {
     let duration = parse_duration(text)?;
-    let fault = if duration < low {
-        "short"
-    } else if duration > LONGEST {
-        "long"
-    } else {
-        return Ok(duration);
-    };
+    let Some(fault) = misfit(duration, low, LONGEST) else { return Ok(duration) };
     let cure = format!("give {} to {}; `m` is a minute", format_duration(low), format_duration(LONGEST));
     Err(Wrong::new(format!("{text} is too {fault}"), cure))
 }
