@@ -17,6 +17,7 @@ mod help;
 mod kill;
 mod lint;
 mod netstat;
+mod packaging;
 mod ping;
 mod reserved;
 mod scripts;
