@@ -2,6 +2,7 @@
 
 mod cron;
 mod sandbox;
+mod ticks;
 mod trace;
 mod unit;
 mod units;
