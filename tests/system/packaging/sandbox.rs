@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::{install_collectors, shipped};
 use crate::support::exporter::Exporter;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
+use crate::support::tcp::every_state;
 use crate::support::{need, processes};
 
 /// What [`Sandbox`] makes of the unit.
@@ -223,9 +225,9 @@ fn the_sandbox_is_as_tight_as_the_unit_says() {
         assert_eq!(field(set), format!("{:016x}", 1 << 13), "{set}");
     }
     assert_eq!((field("NoNewPrivs").as_str(), field("Umask").as_str()), ("1", "0077"));
-    let script = "for at in / /etc /usr /var /var/lib /tmp /var/lib/prometheus/node-exporter; do \
-                  [ ! -w $at ] || echo $at; done; \
-                  for at in /proc/uptime /proc/1 /dev/sda /dev/kmsg; do [ ! -e $at ] || echo $at; done; ! ls /root 2>/dev/null";
+    let script = "for at in / /etc /usr /var /var/lib /tmp /sys /proc/sys/kernel/hostname \
+                  /var/lib/prometheus/node-exporter; do [ ! -w $at ] || echo $at; done; \
+                  for at in /dev/sda /dev/kmsg; do [ ! -e $at ] || echo $at; done; ! ls /root 2>/dev/null";
     assert_eq!(sandbox.ask(&["sh", "-c", script]), "/tmp\n/var/lib/prometheus/node-exporter\n");
 }
 
@@ -276,9 +278,45 @@ fn the_native_modules_and_promdrop_itself_need_no_more() {
     });
 }
 
-/// Commands that run as another user: what each is, and what it prints.
+#[test]
+fn a_command_counts_the_hosts_sockets_and_processes_in_it() {
+    in_fresh(|| {
+        let host = Host::new();
+        let example =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("collectors.d/examples/netstat-wait-command.yaml");
+        fs::copy(example, host.collectors_dir().join("waits.yaml")).unwrap();
+        let held = every_state();
+        let waits = ["fin_wait1", "fin_wait2", "time_wait", "close_wait"];
+        let expected = held.expected.iter().filter(|((_, state), _)| waits.contains(&state.as_str()));
+        let expected: u32 = expected.map(|(_, count)| *count).sum();
+        let mut sleep = Command::new("sleep").arg("1000").uid(65534).spawn().unwrap();
+        let shell = format!("'ps -e -o pid= | grep -cw {}'", sleep.id());
+        command_of(
+            &host,
+            "processes",
+            "",
+            &format!("{{shell: {shell}, output: {{format: value, name: found}}}}"),
+        );
+
+        let tight = Unit::tight();
+        let output = Sandbox::of(&tight, &host).run();
+        sleep.kill().unwrap();
+        sleep.wait().unwrap();
+        assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
+        assert_eq!(host.published("processes").value("found", &[]), 1.0);
+        let counted = host.published("waits").value("count_netstat_wait_connections", &[]);
+        assert!(expected > 0);
+        assert_eq!(counted, f64::from(expected));
+    });
+}
+
+/// A collector that runs a command as nobody.
 fn as_nobody(host: &Host, stem: &str, command: &str) {
-    host.collector(stem, &format!("module: command\nuser: nobody\ntimeout: 2s\ncommand: {command}\n"));
+    command_of(host, stem, "user: nobody", command);
+}
+
+fn command_of(host: &Host, stem: &str, user: &str, command: &str) {
+    host.collector(stem, &format!("module: command\n{user}\ntimeout: 2s\ncommand: {command}\n"));
 }
 
 #[test]
@@ -307,17 +345,22 @@ fn a_command_of_another_user_needs_the_drop_in_and_says_so() {
 }
 
 #[test]
+fn what_a_command_of_roots_leaves_behind_is_found_and_ended() {
+    is_found_and_ended(Unit::tight(), "");
+}
+
+#[test]
 fn what_another_users_command_leaves_behind_is_found_and_ended_with_the_drop_in() {
-    in_fresh(|| {
+    is_found_and_ended(Unit::for_commands(), "user: nobody");
+}
+
+fn is_found_and_ended(unit: Unit, user: &'static str) {
+    in_fresh(move || {
         let host = Host::new();
         // One that hangs, and one that leaves a process of another session.
-        as_nobody(&host, "hangs", "{argv: [sleep, '1000']}");
-        as_nobody(
-            &host,
-            "leaves",
-            "{shell: 'setsid sleep 1000 & echo 1', output: {format: value, name: left}}",
-        );
-        let unit = Unit::for_commands();
+        command_of(&host, "hangs", user, "{argv: [sleep, '1000']}");
+        let leaves = "{shell: 'setsid sleep 1000 & echo 1', output: {format: value, name: left}}";
+        command_of(&host, "leaves", user, leaves);
         let output = Sandbox::of(&unit, &host).run();
         let text = text(&output);
         assert!(text.contains("promdrop: hangs: timeout: it did not end within 2s"), "{text}");
@@ -353,7 +396,7 @@ fn another_directory_takes_what_the_manual_says() {
     in_fresh(|| {
         let host = Host::new();
         install_collectors(&host.collectors_dir());
-        chown(&host.textfile_dir(), Some(65534), Some(65534)).unwrap();
+        chown(host.textfile_dir(), Some(65534), Some(65534)).unwrap();
         let elsewhere = "/var/lib/node_exporter";
         let unit = || {
             let variable = format!("PROMDROP_TEXTFILE_DIR={elsewhere}");
