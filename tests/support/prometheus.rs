@@ -62,18 +62,29 @@ impl Prometheus {
 
     /// The instant vector that `expression` gives now.
     pub fn query(&self, expression: &str) -> Vec<Point> {
+        let result = self.ask(expression, "vector");
+        result
+            .iter()
+            .map(|point| Point { labels: point["metric"].clone(), value: number(&point["value"][1]) })
+            .collect()
+    }
+
+    /// The range vector that `expression` gives now: the samples that it has stored of each series, with their times.
+    pub fn samples(&self, expression: &str) -> Vec<Vec<(f64, f64)>> {
+        let series = |series: &Value| {
+            let samples = series["values"].as_array().expect("a list of samples");
+            samples.iter().map(|sample| (sample[0].as_f64().expect("a time"), number(&sample[1]))).collect()
+        };
+        self.ask(expression, "matrix").iter().map(series).collect()
+    }
+
+    /// What `expression` gives now, which must be of type `expected`.
+    fn ask(&self, expression: &str, expected: &str) -> Vec<Value> {
         let escaped: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let answer = self.server.get(&format!("/api/v1/query?query={escaped}"));
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["data"]["resultType"], "vector", "{answer}");
-        let result = answer["data"]["result"].as_array().expect("a list of series");
-        result
-            .iter()
-            .map(|point| Point {
-                labels: point["metric"].clone(),
-                value: point["value"][1].as_str().expect("a value as text").parse().unwrap(),
-            })
-            .collect()
+        assert_eq!(answer["data"]["resultType"], expected, "{answer}");
+        answer["data"]["result"].as_array().expect("a list of series").clone()
     }
 
     /// Asks until `wanted` says yes to the answer, at most for `limit`, and returns it.
@@ -88,4 +99,9 @@ impl Prometheus {
             if wanted(&points) { Ok(points) } else { Err(points) }
         })
     }
+}
+
+/// A value, which JSON has as text, since it may be NaN or an infinity.
+fn number(value: &Value) -> f64 {
+    value.as_str().expect("a value as text").parse().unwrap()
 }

@@ -20,6 +20,7 @@ mod kill;
 mod lint;
 mod many;
 mod netstat;
+mod packaging;
 mod ping;
 mod reserved;
 mod scripts;

@@ -169,6 +169,7 @@ fn start(specification: &Specification) -> Result<Result<Started, (Step, Errno)>
 }
 
 /// The ids that the supervisor was started with.
+#[derive(PartialEq, Eq)]
 struct Own {
     uid: Uid,
     gid: Gid,
@@ -181,6 +182,10 @@ impl Own {
     }
 
     fn restore(&self) -> nix::Result<()> {
+        // Without the capability to become somebody else there is none to come back with, and nothing to come back from.
+        if Self::remember()? == *self {
+            return Ok(());
+        }
         setresuid(self.uid, self.uid, self.uid)?;
         setresgid(self.gid, self.gid, self.gid)?;
         setgroups(&self.groups)
