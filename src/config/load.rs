@@ -93,9 +93,15 @@ pub fn load_directory<M>(
     trust::directory(dir).map_err(refuse)?;
     let mut paths = Vec::new();
     for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
         let name = path.file_name().unwrap_or_default();
-        if !is_left_alone(name) && path.extension().is_some_and(is_yaml_in_any_spelling) && !path.is_dir() {
+        // Most filesystems tell what an entry is, but not what a link leads to.
+        let is_dir = || match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => path.is_dir(),
+        };
+        if !is_left_alone(name) && path.extension().is_some_and(is_yaml_in_any_spelling) && !is_dir() {
             paths.push(path);
         }
     }
@@ -274,7 +280,7 @@ fn read_bytes(
     if metadata.len() > MAX_SIZE {
         return Err(too_large());
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     // It may grow, and files of /proc have no size.
     if let Some(file) = file {
         file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;

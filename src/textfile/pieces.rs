@@ -81,12 +81,17 @@ impl<'a> Pieces<'a> {
             while self.length < enough {
                 let room = self.buffer.get_mut(self.length..enough).unwrap_or_default();
                 let offset = (self.start + self.length) as u64;
+                let wanted = room.len();
                 match self.file.read_at(room, offset) {
-                    Ok(0) => {
-                        self.lines = self.length;
-                        return Ok(self.start + self.length == self.size);
+                    Ok(count) => {
+                        self.length += count;
+                        let is_whole = self.start + self.length == self.size;
+                        // Less than is wanted is no more than there is; whether that has changed, its status tells.
+                        if count == 0 || count < wanted && is_whole {
+                            self.lines = self.length;
+                            return Ok(is_whole);
+                        }
                     }
-                    Ok(count) => self.length += count,
                     Err(e) if e.kind() == ErrorKind::Interrupted => {}
                     Err(e) => return Err(e.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
                 }

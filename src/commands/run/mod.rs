@@ -60,6 +60,7 @@ fn try_run(places: &Places, order: &Order<'_>) -> Result<u8, String> {
         ticks: order.ticks(now()),
         status: GOOD,
         batch: None,
+        is_settled: true,
     };
     thread::scope(|scope| shift.serve(Crew::new(scope, &alarm, order.jobs), &alarm, loaded, places))
 }
@@ -77,6 +78,8 @@ struct Shift<'env> {
     status: u8,
     /// What has been done and is not told of in promdrop.prom yet.
     batch: Option<Batch>,
+    /// Whether all that was published is safe on the disk.
+    is_settled: bool,
 }
 
 /// What there is to say of what was run from one pass on.
@@ -125,7 +128,7 @@ impl<'env> Shift<'env> {
         pass: Option<&Pass<'_>>,
         at: u64,
     ) -> Result<bool, String> {
-        let mut next = self.next(pass, at);
+        let next = self.next(pass, at);
         loop {
             for report in crew.reports() {
                 self.tell(&report);
@@ -145,9 +148,8 @@ impl<'env> Shift<'env> {
                 false => alarm.wait(next, self.stop),
             };
             match woken.map_err(|e| format!("can't wait: {}", e.desc()))? {
-                Woken::Clock if next.is_some_and(|next| next <= now()) => return Ok(true),
-                // It was set.
-                Woken::Clock => next = self.next(pass, now()),
+                // Where it was set, whatever is due by it now.
+                Woken::Clock => return Ok(true),
                 Woken::Rung | Woken::Stopped => {}
             }
         }
@@ -194,20 +196,27 @@ impl<'env> Shift<'env> {
                 is_news |= self.report_config(&pass.runner, failed, at);
             }
         }
-        for number in pass.due(self.order, at) {
-            let Some(definition) = pass.loaded.definitions.get(number) else { continue };
-            // Its own slot has come while it still runs: that is counted when it runs next.
-            if !crew.is_busy_with(&definition.stem) {
-                is_news = true;
-                let pass = Arc::clone(&pass);
-                crew.add(definition.stem.clone(), move || pass.run(number));
-            }
-        }
-        if is_news {
+        // One whose slot has come again while it still runs is passed over: that is counted when it runs next.
+        let mut due = pass.due(self.order, at);
+        due.retain(|(_, stem)| !crew.is_busy_with(stem));
+        if is_news || !due.is_empty() {
             let definitions = &pass.loaded.definitions;
             let enabled = definitions.iter().filter(|definition| definition.header.enabled).count();
             let (disabled, failed) = (definitions.len() - enabled, pass.loaded.failed.len());
+            self.is_settled = false;
             self.batch = Some(Batch { began: at, clock, enabled, disabled, failed, others });
+        }
+        match due.as_slice() {
+            // With nothing to do meanwhile, a single one needs no thread.
+            [(number, _)] if self.next(Some(&pass), at).is_none() => {
+                pass.run(*number).iter().for_each(|report| self.tell(report));
+            }
+            _ => {
+                for (number, stem) in due {
+                    let pass = Arc::clone(&pass);
+                    crew.add(stem, move || pass.run(number));
+                }
+            }
         }
         Some(pass)
     }
@@ -216,8 +225,10 @@ impl<'env> Shift<'env> {
     fn sweep(&mut self, pass: &Pass<'_>, at: u64) -> bool {
         let Sweep { done, failed } = self.directory.sweep(&pass.runner.claims, at, None, &health::make_stale);
         for swept in &done {
-            // What goes was to go; that numbers went which somebody still wants is news.
-            if self.watched || swept.fate == Fate::Stale {
+            // What goes was to go, and a collector of this directory tells for itself how it is; but of another's whose
+            // promdrop doesn't run any more nobody else would.
+            let is_own = pass.runner.claims.definitions.contains_key(&swept.file);
+            if self.watched || swept.fate == Fate::Stale && !is_own {
                 complain(format_args!("promdrop: {}", describe_swept(swept)));
             }
         }
@@ -240,6 +251,7 @@ impl<'env> Shift<'env> {
 
     /// Says how a collector's run ended.
     fn tell(&mut self, report: &Report) {
+        self.is_settled = false;
         // Of what was ended with promdrop nothing is published, and one line at the end says so for all.
         if report.stopped {
             return;
@@ -277,10 +289,12 @@ impl<'env> Shift<'env> {
 
     /// Publishes what there is to say of the run as a whole, and makes all that was published last.
     fn settle(&mut self) {
-        let Some(Batch { began, clock, enabled, disabled, failed, others }) = self.batch.take() else {
+        if std::mem::replace(&mut self.is_settled, true) {
             return;
-        };
-        if !self.stop.is_raised() {
+        }
+        if let Some(Batch { began, clock, enabled, disabled, failed, others }) = self.batch.take()
+            && !self.stop.is_raised()
+        {
             let overall = Overall { began, took: clock.elapsed(), enabled, disabled, failed, others };
             if let Err(error) = overall.publish(self.directory, &self.source) {
                 self.fail(format_args!("promdrop: {error}"));

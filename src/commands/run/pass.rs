@@ -7,6 +7,7 @@ use crate::collect::runner::{Report, Runner, now};
 use crate::collect::{Collector, read_module};
 use crate::commands::no_collector;
 use crate::config::Definition;
+use crate::config::fields::Stem;
 use crate::config::load::{Loaded, load_directory};
 
 /// What the collectors directory holds.
@@ -31,15 +32,16 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The definitions to run at `now`, by their numbers.
-    pub fn due(&self, order: &Order<'_>, now: u64) -> Vec<usize> {
+    /// The definitions to run at `now`, by their numbers and names.
+    pub fn due(&self, order: &Order<'_>, now: u64) -> Vec<(usize, Stem)> {
         let is_due = |definition: &Definition<_>| {
             definition.header.enabled
                 && order.wants(definition.stem.as_str())
                 && (self.due_or_not || self.runner.is_due(&definition.stem, &definition.header, now))
         };
         let definitions = self.loaded.definitions.iter().enumerate();
-        definitions.filter(|(_, definition)| is_due(definition)).map(|(number, _)| number).collect()
+        let due = definitions.filter(|(_, definition)| is_due(definition));
+        due.map(|(number, definition)| (number, definition.stem.clone())).collect()
     }
 
     /// Runs definition `number`, if its slot has not been served since.
