@@ -134,7 +134,7 @@ pub fn clashes(files: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
 /// Every contradiction of one of `ones` with one of `others`, told at the former. Indices, in what is returned and asked
 /// for, count `ones` first, then `others`.
 pub fn clashes_between(ones: &[&Facts], others: &[&Facts], lines: &mut Lines<'_>) -> Vec<Clash> {
-    let mut by_name: HashMap<&str, Vec<(usize, &FamilyFacts)>> = HashMap::new();
+    let mut by_name: HashMap<&str, Vec<(usize, &FamilyFacts)>, RandomState> = HashMap::default();
     for (index, facts) in ones.iter().enumerate() {
         for family in &facts.families {
             by_name.entry(&family.name).or_default().push((index, family));

@@ -20,6 +20,7 @@ pub mod tcp;
 use std::fmt::Debug;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,12 @@ pub fn need(program: &str) {
         found,
         "this test needs the real `{program}`, which is not here: run tests/run, which installs it"
     );
+}
+
+/// To be held by a test that uses up the machine, and by those that ask when something happens.
+pub fn the_machine() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks until the answer is `Ok`, for what nothing tells of by itself. Fails after `limit` with the last answer.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
+use crate::support::the_machine;
 
 const PROCESSES: usize = 50;
 const COLLECTORS: usize = 200;
@@ -36,6 +37,7 @@ fn stems() -> impl Iterator<Item = (String, bool)> {
 }
 
 fn each_slot_once(length: Duration) {
+    let _alone = the_machine();
     let host = &Host::new();
     for (stem, is_command) in stems() {
         let header = format!("interval: {}ms\nlabels: {{c: {stem}}}\n", INTERVAL);

@@ -10,7 +10,7 @@ use super::{install_collectors, shipped};
 use crate::support::exporter::Exporter;
 use crate::support::host::Host;
 use crate::support::prometheus::Prometheus;
-use crate::support::{need, wait_for};
+use crate::support::{need, the_machine, wait_for};
 
 /// A minute until cron starts a line, a second one of which the last quarter counts, and as much again for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -103,6 +103,7 @@ impl Drop for Cron<'_> {
 
 #[test]
 fn the_cron_line_gives_prometheus_four_samples_a_minute_and_mails_what_is_new() {
+    let _alone = the_machine();
     let host = Host::new();
     install_collectors(&host.collectors_dir());
     host.collector("broken", "module: command\ninterval: 15s\ncommand: {shell: 'exit 3'}\n");

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use crate::support::host::Host;
-use crate::support::{need, wait_for};
+use crate::support::{need, the_machine, wait_for};
 
 const EVERY: u64 = 2;
 const TICKS: u64 = 5;
@@ -23,6 +23,7 @@ fn tick(time: f64) -> u64 {
 #[test]
 fn five_ticks_in_ten_seconds_are_five_aligned_slots_with_silence_between_them() {
     need("strace");
+    let _alone = the_machine();
     let host = Host::new();
     let (log, report) = (host.path("log"), host.path("strace"));
     let command =
