@@ -57,7 +57,11 @@ impl Alarm {
                 let moment = Expiration::OneShot(TimeSpec::from_duration(Duration::from_millis(moment)));
                 // By the clock itself, so that nothing adds up, and told when somebody sets it.
                 let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
-                self.timer.set(moment, flags)?;
+                match self.timer.set(moment, flags) {
+                    // It was set since this was last asked for; the timer stands all the same.
+                    Err(nix::Error::ECANCELED) => return Ok(Woken::Clock),
+                    set => set?,
+                }
             }
             None => self.timer.unset()?,
         }
@@ -92,6 +96,8 @@ impl Alarm {
                 return Ok(Woken::Rung);
             }
             if clock {
+                // What has been told is told no more: nix takes it well that it may be a change of the clock.
+                let _ = self.timer.wait();
                 return Ok(Woken::Clock);
             }
         }

@@ -66,13 +66,13 @@ impl<'scope, 'env> Crew<'scope, 'env> {
         }
     }
 
-    /// The reports of those that have ended since.
-    pub fn reports(&mut self) -> Vec<Report> {
+    /// Those that have ended since, with their reports.
+    pub fn reports(&mut self) -> Vec<(Stem, Option<Report>)> {
         let mut reports = Vec::new();
         while let Ok((stem, report)) = self.ended.try_recv() {
             self.running -= 1;
             self.busy.remove(&stem);
-            reports.extend(report);
+            reports.push((stem, report));
         }
         self.start_waiting();
         reports
@@ -88,7 +88,8 @@ impl<'scope, 'env> Crew<'scope, 'env> {
                 let (stem, task) = (stem.clone(), Arc::clone(&task));
                 let (sender, alarm) = (self.sender.clone(), self.alarm);
                 move || {
-                    let _ = sender.send((stem, do_it(&task)));
+                    let report = do_it(&stem, &task);
+                    let _ = sender.send((stem, report));
                     alarm.ring();
                 }
             };
@@ -100,7 +101,8 @@ impl<'scope, 'env> Crew<'scope, 'env> {
                     self.waiting.extend(take(&task).map(|task| (stem, task)));
                 } else {
                     self.running += 1;
-                    let _ = self.sender.send((stem, do_it(&task)));
+                    let report = do_it(&stem, &task);
+                    let _ = self.sender.send((stem, report));
                     self.alarm.ring();
                 }
                 return;
@@ -113,7 +115,7 @@ fn take<'scope>(task: &Mutex<Option<Task<'scope>>>) -> Option<Task<'scope>> {
     task.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn do_it(task: &Mutex<Option<Task<'_>>>) -> Option<Report> {
+fn do_it(stem: &Stem, task: &Mutex<Option<Task<'_>>>) -> Option<Report> {
     // The runner has caught what a module may do. Without an end, the crew would be waited for for ever.
-    catch_unwind(AssertUnwindSafe(take(task)?)).unwrap_or(None)
+    catch_unwind(AssertUnwindSafe(take(task)?)).unwrap_or_else(|_| Some(Report::fault(stem)))
 }

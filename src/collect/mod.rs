@@ -158,6 +158,11 @@ impl Failure {
         }
     }
 
+    /// What must not happen has happened in promdrop itself.
+    pub fn fault() -> Self {
+        Self::new(Outcome::Internal, "a fault in promdrop: please report it")
+    }
+
     /// promdrop was told to end while the collector ran.
     pub fn stopped() -> Self {
         Self { stopped: true, ..Self::new(Outcome::Internal, "promdrop was told to end") }

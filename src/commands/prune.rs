@@ -29,7 +29,7 @@ fn try_run(places: &Places, all: bool, dry_run: bool) -> Result<u8, String> {
         swept.iter().for_each(|swept| show(format_args!("{}\n", describe_swept(swept))));
         return Ok(GOOD);
     }
-    Ok(tell(&directory, &directory.sweep(&claims, now(), None, &health::make_stale)))
+    Ok(tell(&directory, &directory.sweep(&claims, &now, None, &health::make_stale)))
 }
 
 fn tell(directory: &Directory, Sweep { done, failed }: &Sweep) -> u8 {

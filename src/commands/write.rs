@@ -161,7 +161,7 @@ impl Order {
 /// Sweeps what is past its age, but for the file `except`. What can't be swept is for `run` to say.
 fn sweep(directory: &Directory, except: Option<&str>) {
     if directory.look().is_ok() {
-        directory.sweep(&Claims::default(), now(), except, &health::make_stale);
+        directory.sweep(&Claims::default(), &now, except, &health::make_stale);
     }
 }
 

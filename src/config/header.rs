@@ -14,9 +14,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_MAX_AGE: u32 = 5;
 
 /// Shorter, a run would be little but the start of a process.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Long enough for a weekly check; short enough to refuse `1M`, a month, where `1m`, a minute, is meant.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const LONGEST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Shorter, a busy host fails it for nothing.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// The default for the longest interval.

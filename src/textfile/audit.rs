@@ -207,7 +207,7 @@ impl Claims {
     fn age(&self, file: &str, owner: &Owner) -> (bool, Option<u64>) {
         match owner {
             Owner::Ours { kind: Kind::Collector, source, definition, .. } if *source == self.source => {
-                (self.definitions.contains_key(file), *definition)
+                (!self.has_left(file, source), *definition)
             }
             Owner::Ours { .. } => (true, None),
             Owner::Doubtful | Owner::Foreign => (false, None),

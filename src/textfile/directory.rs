@@ -15,7 +15,7 @@ use nix::unistd::fsync;
 
 use super::MAX_FILE;
 use super::error::{Class, Error};
-use super::header::{Claim, Header};
+use super::header::{Claim, Header, Kind};
 use super::look::{Content, read_at};
 use super::seen::{Owner, Seen};
 use super::survey::{Entry, Survey};
@@ -242,14 +242,17 @@ impl Directory {
             _ => self.inspect(&header.file)?.and_then(|found| found.header).map(|header| header.kind),
         };
         match kind {
-            Some(kind) if kind != header.kind => {
-                let (theirs, ours) = (kind.word(), header.kind.word());
-                let message = format!("this is the file of a {theirs}, and not for a {ours} to replace");
-                let cure = "choose another name, or remove the file if it is no longer wanted";
-                Err(Error::new(Class::Refused, &self.path.join(&header.file), message, cure))
-            }
+            Some(kind) if kind != header.kind => Err(self.wrong_kind(&header.file, kind, header.kind)),
             _ => Ok(()),
         }
+    }
+
+    /// That `file` is of kind `theirs`, and what is to replace it of `ours`.
+    pub fn wrong_kind(&self, file: &str, theirs: Kind, ours: Kind) -> Error {
+        let (theirs, ours) = (theirs.word(), ours.word());
+        let message = format!("this is the file of a {theirs}, and not for a {ours} to replace");
+        let cure = "choose another name, or remove the file if it is no longer wanted";
+        Error::new(Class::Refused, &self.path.join(file), message, cure)
     }
 
     /// Checks that no link of another name leads to `file`, which is not there yet: it would serve its series again.

@@ -137,8 +137,11 @@ impl Directory {
     /// Takes the lock for publishing, waiting at most `wait` for other processes.
     pub(super) fn lock_publishing(&self, wait: Duration) -> Result<Publishing<'_>, Error> {
         // Threads queue here: if each tried for the lock by itself, an unlucky one would find it taken every time.
+        let start = Instant::now();
         let turn = self.turn();
-        let lock = self.lock(PUBLISH_BYTE, wait)?.ok_or_else(|| {
+        // Who waited in vain behind one that did tries once.
+        let left = wait.saturating_sub(start.elapsed());
+        let lock = self.lock(PUBLISH_BYTE, left)?.ok_or_else(|| {
             let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
             Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks")
         })?;
@@ -159,7 +162,7 @@ impl Directory {
         let guard = match fcntl(&file, FcntlArg::F_OFD_SETLK(&all)) {
             Ok(_) => Guard(file),
             Err(Errno::EAGAIN | Errno::EACCES) => {
-                let message = "a collector still runs, and will publish what it finds";
+                let message = "another promdrop still runs, and may publish yet";
                 return Err(Error::new(Class::Lock, &path, message, "do this again once it has ended"));
             }
             Err(e) => return Err(failed("lock it")(e)),
@@ -203,8 +206,14 @@ impl Directory {
         } else if wait.is_zero() {
             None
         } else {
-            let waiter = wait_for(file, byte).map_err(|e| Error::io(&path, "wait for it", e))?;
-            self.await_turn(&waiter, opened, wait)?.transpose().map_err(failed)?
+            match wait_for(file, byte) {
+                Ok(waiter) => self.await_turn(&waiter, opened, wait)?.transpose().map_err(failed)?,
+                // The limit of processes allows no more threads: it is tried again.
+                Err(_) => {
+                    thread::sleep(LOOK.min(wait));
+                    None
+                }
+            }
         };
         Ok(if self.is_lock_file(opened)? { guard } else { None })
     }
@@ -220,8 +229,9 @@ impl Directory {
         while self.is_lock_file(opened)? {
             // What is published meanwhile is read meanwhile, and not while others wait for this one.
             let _ = self.look();
-            let Some(left) = wait.checked_sub(start.elapsed()) else { break };
+            let left = wait.saturating_sub(start.elapsed());
             match waiter.recv_timeout(left.min(LOOK)) {
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => break,
                 Ok(locked) => return Ok(Some(locked)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

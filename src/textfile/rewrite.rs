@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{fstat, fstatat, futimens};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use tempfile::NamedTempFile;
 
 use super::directory::Directory;
@@ -53,6 +53,8 @@ impl Directory {
         let failed = |action: &'static str| move |e: Errno| Error::io(path, action, e);
         let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
         let temporary = self.write(path, &text)?;
+        // Whose it was it stays, as far as this user may say so: in a sticky directory nobody else could replace it.
+        let _ = fchown(temporary.as_file(), Some(Uid::from_raw(old.st_uid)), Some(Gid::from_raw(old.st_gid)));
         let modified = TimeSpec::new(old.st_mtime, old.st_mtime_nsec);
         futimens(temporary.as_file().as_fd(), &modified, &modified).map_err(failed("keep its time"))?;
         Ok(Some(Change::Written(Staged { file: file.to_owned(), text, facts, temporary })))

@@ -122,6 +122,7 @@ impl Claims {
         let definition = Path::new(source).join(format!("{stem}.yaml"));
         !self.source.is_empty()
             && *source == *self.source
+            // What says of a run as a whole is claimed by no definition.
             && file != super::RUN_FILE
             && !self.definitions.contains_key(file)
             // On any doubt it is there.
@@ -138,8 +139,7 @@ impl Claims {
                 if header.kind == Kind::Collector && *source == header.source && *source == self.source =>
             {
                 match claimed {
-                    // What says of a run as a whole is claimed by no definition.
-                    None if file != super::RUN_FILE => Standing::Absent,
+                    None if self.has_left(file, source) => Standing::Absent,
                     Some(now) if now.is_some() && now != definition => Standing::Older,
                     _ if is_older((file, *definition), (&header.file, header.definition)) => Standing::Older,
                     _ => Standing::Newer,

@@ -59,9 +59,16 @@ impl Directory {
     }
 
     /// Removes the files that `claims` no longer claims, and what is past its age, but for the file called `except`;
-    /// `stale` is what a collector's file says from then on. `now` is in ms since the epoch.
-    pub fn sweep(&self, claims: &Claims, now: u64, except: Option<&str>, stale: Stale<'_>) -> Sweep {
-        let fates = |survey: &Survey<Seen>| fates(survey, claims, now, except);
+    /// `stale` is what a collector's file says from then on. `now` tells the time in ms since the epoch: to wait for the
+    /// lock may take some.
+    pub fn sweep(
+        &self,
+        claims: &Claims,
+        now: &dyn Fn() -> u64,
+        except: Option<&str>,
+        stale: Stale<'_>,
+    ) -> Sweep {
+        let fates = |survey: &Survey<Seen>| fates(survey, claims, now(), except);
         if fates(&self.survey()).is_empty() {
             return Sweep::default();
         }
@@ -95,10 +102,13 @@ impl Directory {
         for swept in fates(&survey) {
             let done = match swept.fate {
                 Fate::Left | Fate::Aged | Fate::Ours => self.remove(&mut survey, &swept.file),
-                Fate::Stale => self.rewrite(&mut survey, &swept.file, |header, families| {
-                    header.stale = true;
-                    stale(families);
-                }),
+                Fate::Stale => self
+                    .rewrite(&mut survey, &swept.file, |header, families| {
+                        header.stale = true;
+                        stale(families);
+                    })
+                    // Where there is no room to write it anew, it is better gone than a lie.
+                    .or_else(|_| self.remove(&mut survey, &swept.file)),
             };
             match done {
                 Ok(()) => sweep.done.push(swept),
@@ -127,11 +137,11 @@ fn fate(file: Read<'_>, claims: &Claims, now: u64) -> Option<Fate> {
     if is_collector && claims.has_left(file.name, source) {
         return Some(Fate::Left);
     }
-    if !expiry.is_some_and(|expiry| expiry.is_past(now)) {
+    // A collector that is not to be run any more has nothing more to say, and at once where it never succeeded.
+    let is_disabled = is_collector && *source == claims.source && claims.disabled.contains(file.name);
+    if !expiry.map_or(is_disabled, |expiry| expiry.is_past(now)) {
         return None;
     }
-    // A collector that is not to be run any more has nothing more to say.
-    let is_disabled = *source == claims.source && claims.disabled.contains(file.name);
     if !is_collector || file.name == RUN_FILE || is_disabled {
         return Some(Fate::Aged);
     }
@@ -192,7 +202,7 @@ mod tests {
         directory.look().unwrap();
         let foreseen = directory.to_sweep(claims, now, None);
         let stale: Stale<'_> = &|families| families.retain(|family| family.name.starts_with(OWN_PREFIX));
-        let Sweep { done, failed } = directory.sweep(claims, now, None, stale);
+        let Sweep { done, failed } = directory.sweep(claims, &|| now, None, stale);
         assert_eq!((&foreseen, &failed), (&done, &None));
         done.into_iter().map(|swept| (swept.file, swept.fate)).collect()
     }
@@ -282,6 +292,10 @@ mod tests {
             assert_eq!(sweep(&directory, &disabled, NOW + AGE), []);
             assert_eq!(sweep(&directory, &disabled, NOW + AGE + 1), [("x.prom".into(), Fate::Aged)]);
         }
+        // That it never succeeded is no reason to stay for ever.
+        lay(place.path(), "x.prom", &Header { last_success: None, ..header(Kind::Collector) });
+        assert_eq!(sweep(&directory, &claims(&["x.prom"]), NOW), []);
+        assert_eq!(sweep(&directory, &disabled, NOW), [("x.prom".into(), Fate::Aged)]);
         // Another source's of the same name is not what is disabled.
         lay(place.path(), "x.prom", &Header { source: "/d".into(), ..header(Kind::Collector) });
         assert_eq!(sweep(&directory, &disabled, NOW + AGE + 1), [("x.prom".into(), Fate::Stale)]);
@@ -326,7 +340,7 @@ mod tests {
         let (place, directory) = setup();
         lay(place.path(), "x.prom", &header(Kind::Write));
         directory.look().unwrap();
-        let swept = directory.sweep(&claims(&[]), u64::MAX, Some("x.prom"), &|_| {});
+        let swept = directory.sweep(&claims(&[]), &|| u64::MAX, Some("x.prom"), &|_| {});
         assert_eq!((swept.done, swept.failed), (vec![], None));
         assert!(place.path().join("x.prom").exists());
     }
@@ -339,7 +353,7 @@ mod tests {
         assert_eq!(directory.to_sweep(&claims(&[]), NOW + AGE + 1, None).len(), 1);
         let again = Header { last_success: Some(NOW + AGE), ..header(Kind::Write) };
         lay(place.path(), "x.prom", &again);
-        let Sweep { done, failed } = directory.sweep(&claims(&[]), NOW + AGE + 1, None, &|_| {});
+        let Sweep { done, failed } = directory.sweep(&claims(&[]), &|| NOW + AGE + 1, None, &|_| {});
         assert_eq!((done, failed), (vec![], None));
         assert!(place.path().join("x.prom").exists());
     }

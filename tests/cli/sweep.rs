@@ -203,7 +203,7 @@ fn prune_all_says_where_a_collector_still_runs() {
     let running = directory.lock_collector("x").unwrap().unwrap();
     let (status, _, stderr) = host.outcome(&["prune", "--all"]);
     assert_eq!(status, 1);
-    assert!(stderr.contains("a collector still runs, and will publish what it finds"), "{stderr}");
+    assert!(stderr.contains("another promdrop still runs, and may publish yet"), "{stderr}");
     assert_eq!(names(&host), [".promdrop.lock"]);
     drop(running);
     assert_eq!(host.outcome(&["prune", "--all"]), (0, String::new(), String::new()));

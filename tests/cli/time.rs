@@ -1,6 +1,7 @@
 //! When collectors run: slots, offsets, what goes on while one is slow, `--every`, `--jobs`.
 
 use std::fs;
+use std::io::Read as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,7 @@ use promdrop::schedule;
 
 use crate::run::{names, rewrite, run_well, values};
 use crate::support::host::Host;
-use crate::support::wait_for;
+use crate::support::{the_machine, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -52,21 +53,34 @@ fn let_go(host: &Host, stem: &str) {
     fs::write(host.path(&format!("{stem}.go")), "").unwrap();
 }
 
+/// A promdrop that is ended with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts `promdrop` with `arguments`.
-fn start(host: &Host, arguments: &[&str]) -> Child {
-    host.promdrop().args(arguments).stderr(Stdio::piped()).spawn().unwrap()
+fn start(host: &Host, arguments: &[&str]) -> Running {
+    let mut promdrop = host.promdrop();
+    promdrop.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    Running(promdrop.spawn().unwrap())
 }
 
 /// Its exit status and what it wrote to stderr.
-fn end(child: Child) -> (i32, String) {
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+fn end(mut run: Running) -> (i32, String) {
+    let mut stderr = String::new();
+    run.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    (run.0.wait().unwrap().code().unwrap_or(-1), stderr)
 }
 
 #[test]
 fn only_the_slot_in_the_header_says_what_is_due() {
     let host = Host::new();
-    host.collector("x", "module: netstat\ninterval: 1h\n");
+    host.collector("x", "module: netstat\ninterval: 7d\n");
     run_well(&host, &["run"]);
     let path = host.textfile_dir().join("x.prom");
     let served = slot(&host, "x.prom");
@@ -76,8 +90,9 @@ fn only_the_slot_in_the_header_says_what_is_due() {
         run_well(&host, &["run"]);
         assert_eq!(runs(&host, "x", "success"), 1.0);
     }
-    // The slot before: due. One that an hour's clock could have left: not. One that it couldn't: due.
-    for (shift, expected) in [(-3_600_000, 2.0), (3_600_000, 2.0), (3 * 3_600_000, 3.0)] {
+    // The slot before: due. One that the clock of a week ago could have left: not. One that it couldn't: due.
+    let week = 7 * 24 * 3_600_000;
+    for (shift, expected) in [(-week, 2.0), (week, 2.0), (3 * week, 3.0)] {
         rewrite(&host, "x.prom", "slot-ms", |_| served.wrapping_add_signed(shift));
         run_well(&host, &["run"]);
         assert_eq!(runs(&host, "x", "success"), expected, "{shift}");
@@ -168,6 +183,59 @@ fn while_a_slow_one_runs_the_slots_of_the_others_are_served() {
 }
 
 #[test]
+fn a_collectors_directory_that_is_away_for_a_moment_stops_nothing() {
+    let host = Host::new();
+    waits(&host, "slow", "interval: 1h\ntimeout: 1h\n");
+    host.collector("fast", "module: netstat\ninterval: 1s\n");
+    fs::write(host.collectors_dir().join("Bad.yaml"), "module: netstat\n").unwrap();
+    let run = start(&host, &["run"]);
+    wait_for(LIMIT, "the slow one runs", || has_begun(&host, "slow"));
+    fs::rename(host.collectors_dir(), host.path("away")).unwrap();
+    let left = SystemTime::now();
+    wait_for(LIMIT, "a pass has found it away", || {
+        if left.elapsed().unwrap() > Duration::from_millis(2_500) { Ok(()) } else { Err(()) }
+    });
+    let before = runs(&host, "fast", "success");
+    fs::rename(host.path("away"), host.collectors_dir()).unwrap();
+    wait_for(LIMIT, "the fast one runs again", || {
+        let count = runs(&host, "fast", "success");
+        if count >= before + 2.0 { Ok(()) } else { Err(count) }
+    });
+    let_go(&host, "slow");
+    let (status, stderr) = end(run);
+    assert_eq!(runs(&host, "slow", "success"), 1.0);
+    // Each is said once, however many passes find it.
+    let said = |what: &str| stderr.matches(what).count();
+    assert_eq!(
+        (status, said("can't read the collectors directory"), said("Bad.yaml")),
+        (1, 1, 1),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn what_can_not_be_published_runs_once_a_slot_all_the_same() {
+    let host = Host::new();
+    waits(&host, "slow", "interval: 1h\ntimeout: 1h\n");
+    let log = |stem: &str| host.path(&format!("{stem}.log"));
+    for (stem, interval) in [("fast", "1s"), ("x", "7d")] {
+        let shell = format!("echo >>{}; echo {stem} 1", log(stem).display());
+        let header = format!("interval: {interval}\ntimeout: 1s\n");
+        host.collector(stem, &format!("module: command\n{header}command:\n  shell: '{shell}'\n"));
+    }
+    // Their health is of another TYPE in another tool's file, so that nothing of them can be published.
+    fs::write(host.textfile_dir().join("theirs.prom"), "promdrop_collector_success 1\n").unwrap();
+    let count = |stem: &str| fs::read_to_string(log(stem)).unwrap_or_default().len();
+    let run = start(&host, &["run"]);
+    wait_for(LIMIT, "the fast one has run in three slots", || {
+        if count("fast") >= 3 { Ok(()) } else { Err(count("fast")) }
+    });
+    let_go(&host, "slow");
+    assert_eq!(end(run).0, 1);
+    assert_eq!(count("x"), 1);
+}
+
+#[test]
 fn what_another_promdrop_runs_is_skipped_and_the_others_go_on() {
     let host = Host::new();
     waits(&host, "slow", "interval: 1h\ntimeout: 1h\n");
@@ -179,8 +247,8 @@ fn what_another_promdrop_runs_is_skipped_and_the_others_go_on() {
     let skipped = "promdrop: slow: skipped: it still runs, started by another promdrop\n";
     assert_eq!(host.outcome(&["run", "slow"]), (0, String::new(), skipped.to_owned()));
     // The lock goes with the process, however that dies.
-    first.kill().unwrap();
-    first.wait().unwrap();
+    first.0.kill().unwrap();
+    first.0.wait().unwrap();
     let_go(&host, "slow");
     run_well(&host, &["run"]);
     assert_eq!(runs(&host, "slow", "success"), 1.0);
@@ -238,16 +306,17 @@ fn no_more_than_jobs_run_at_a_time() {
 
 #[test]
 fn every_slot_of_the_time_is_served_once_and_what_runs_at_the_end_is_waited_for() {
+    let _alone = the_machine();
     let host = Host::new();
-    host.collector("x", "module: netstat\ninterval: 1s\n");
+    host.collector("x", "module: netstat\ninterval: 2s\n");
     waits(&host, "slow", "interval: 1h\ntimeout: 1h\n");
     let log = host.path("slots").display().to_string();
     let shell = format!("date +%s.%N >>{log}; echo y 1");
     host.collector(
         "y",
-        &format!("module: command\ninterval: 1s\ntimeout: 1s\ncommand:\n  shell: '{shell}'\n"),
+        &format!("module: command\ninterval: 2s\ntimeout: 2s\ncommand:\n  shell: '{shell}'\n"),
     );
-    let run = start(&host, &["run", "--every", "1s", "--for", "4s"]);
+    let run = start(&host, &["run", "--every", "2s", "--for", "8s"]);
     wait_for(LIMIT, "all of its slots are served", || {
         let count = runs(&host, "x", "success");
         if count >= 4.0 { Ok(()) } else { Err(count) }
@@ -256,18 +325,18 @@ fn every_slot_of_the_time_is_served_once_and_what_runs_at_the_end_is_waited_for(
     let last = slot(&host, "x.prom");
     wait_for(LIMIT, "the next slot has begun", || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
-        if now > u128::from(last) + 2_200 { Ok(()) } else { Err(()) }
+        if now > u128::from(last) + 4_200 { Ok(()) } else { Err(()) }
     });
     assert_eq!((slot(&host, "x.prom"), runs(&host, "x", "success")), (last, 4.0));
     let_go(&host, "slow");
     assert_eq!(end(run), (0, String::new()));
     assert_eq!(runs(&host, "slow", "success"), 1.0);
-    // Each second once, the first at once and the others at their beginning.
+    // Each slot once, the first at once and the others at their beginning.
     let times = fs::read_to_string(host.path("slots")).unwrap();
     let seconds: Vec<u64> =
         times.lines().map(|time| time.split('.').next().unwrap().parse().unwrap()).collect();
     assert_eq!(seconds.len(), 4, "{times}");
-    assert!(seconds[1..].windows(2).all(|pair| pair[1] == pair[0] + 1), "{times}");
+    assert!(seconds[1..].windows(2).all(|pair| pair[1] == pair[0] + 2), "{times}");
 }
 
 #[test]
@@ -277,7 +346,7 @@ fn told_to_end_it_ends_what_runs_and_starts_no_more() {
     waits(&host, "waiting", "interval: 1h\ntimeout: 1h\n");
     let run = start(&host, &["run", "--every", "1s", "--for", "1h", "--jobs", "1"]);
     wait_for(LIMIT, "the slow one runs", || has_begun(&host, "slow"));
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).unwrap());
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.0.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     let said = "promdrop: told to end: what ran was ended, what was published before stands\n";
     assert_eq!(end(run), (1, said.to_owned()));

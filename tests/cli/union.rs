@@ -7,7 +7,13 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::stat::Mode;
+use promdrop::collect::machine::Machine;
+use promdrop::collect::runner::{Runner, now};
+use promdrop::collect::stop::Stop;
+use promdrop::collect::{Outcome, read_module};
+use promdrop::config::load::load_directory;
 use promdrop::exposition::judge;
+use promdrop::textfile::{Claims, Directory};
 
 use crate::run::{names, rewrite, run_well, values};
 use crate::support::host::Host;
@@ -670,6 +676,29 @@ fn a_renamed_definition_takes_its_family_with_it() {
     assert_eq!(names(&host), [".promdrop.lock", "new.prom", "other.prom", "promdrop.prom"]);
     assert_eq!(body(&host, "new.prom"), mail);
     in_peace(&host);
+}
+
+/// A long run knows the definitions of when it began.
+#[test]
+fn what_a_newer_definition_published_is_not_removed_by_who_has_not_seen_that() {
+    let host = Host::new();
+    let define = |stem: &str, at: u64| {
+        host.collector(stem, "module: netstat\n");
+        touch(&host, stem, at);
+    };
+    define("x", 0);
+    let loaded = load_directory(&host.collectors_dir(), &read_module).unwrap();
+    let source = host.collectors_dir().canonicalize().unwrap().display().to_string();
+    let definitions = [("x.prom".to_owned(), loaded.definitions[0].modified)].into();
+    let claims = Claims { source, definitions, ..Claims::default() };
+    define("y", 10);
+    run_well(&host, &["run", "y"]);
+    let published = host.text("y.prom");
+    let directory = Directory::open(&host.textfile_dir()).unwrap();
+    let (stop, machine) = (Stop::listen().unwrap(), Machine::default());
+    let runner = Runner { directory: &directory, stop: &stop, claims, machine: &machine };
+    assert_eq!(runner.run(&loaded.definitions[0], now()).outcome, Outcome::Conflict);
+    assert_eq!(host.text("y.prom"), published);
 }
 
 #[test]

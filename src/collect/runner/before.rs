@@ -6,9 +6,10 @@ use super::compose::said;
 use super::report::refusal;
 use crate::collect::{Failure, State, health};
 use crate::config::fields::Stem;
+use crate::config::header::{LONGEST_INTERVAL, SHORTEST_INTERVAL};
 use crate::exposition::{Descriptor, Family, OWN_PREFIX};
 use crate::schedule;
-use crate::textfile::{self, Directory};
+use crate::textfile::{self, Directory, Kind};
 
 /// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
 const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
@@ -33,6 +34,10 @@ impl Before {
         let published =
             directory.previous(&textfile::collector_file(stem.as_str())).map_err(|e| refusal(&e))?;
         let Some(published) = published else { return Ok(Self::default()) };
+        let kind = published.header.kind;
+        if kind != Kind::Collector {
+            return Err(refusal(&directory.wrong_kind(&published.header.file, kind, Kind::Collector)));
+        }
         let header = published.header;
         let (health, families) = published
             .families
@@ -74,7 +79,9 @@ impl Before {
 
     /// The interval that its health tells of, for when its definition can't.
     pub fn interval(&self) -> Duration {
-        self.told(&health::INTERVAL).filter(|interval| !interval.is_zero()).unwrap_or(UNKNOWN_INTERVAL)
+        let told = self.told(&health::INTERVAL);
+        told.filter(|interval| (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(interval))
+            .unwrap_or(UNKNOWN_INTERVAL)
     }
 
     /// When the last run ended, in ms since the epoch.

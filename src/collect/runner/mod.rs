@@ -110,7 +110,7 @@ impl Runner<'_> {
             module: String::new(),
             interval,
             timeout: interval,
-            max_age: before.max_age.unwrap_or(interval * 5),
+            max_age: before.max_age.unwrap_or_else(|| interval.saturating_mul(5)),
             on_failure: OnFailure::Keep,
             splay: false,
             enabled: true,
@@ -213,8 +213,8 @@ fn attempt(
         previous,
         stop,
     };
-    let found = catch_unwind(AssertUnwindSafe(|| module.collect(&run)))
-        .unwrap_or_else(|_| Err(Failure::new(Outcome::Internal, "a fault in promdrop: please report it")))?;
+    let found =
+        catch_unwind(AssertUnwindSafe(|| module.collect(&run))).unwrap_or_else(|_| Err(Failure::fault()))?;
     if let Some(family) = found.families.iter().find(|family| family.name.starts_with(OWN_PREFIX)) {
         let message = format!("names that begin with `{OWN_PREFIX}` are promdrop's own");
         let mut failure = Failure::new(Outcome::Invalid, message);

@@ -50,6 +50,11 @@ impl Report {
         }
     }
 
+    /// That a fault in promdrop has ended the run of `stem`.
+    pub fn fault(stem: &Stem) -> Self {
+        Self::failed(stem, Failure::fault())
+    }
+
     pub(super) fn skipped(stem: &Stem) -> Self {
         let failure = Failure::new(Outcome::Skipped, "it still runs, started by another promdrop");
         // Every tick of a long run finds it so: that the other promdrop will report on it is enough.

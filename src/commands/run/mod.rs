@@ -7,12 +7,13 @@
 mod order;
 mod pass;
 
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{FAILED, GOOD, USAGE, claims, complain, describe, describe_swept, exit_code, finish, source};
 use crate::cli::{self, Places};
@@ -23,12 +24,16 @@ use crate::collect::overall::Overall;
 use crate::collect::runner::{Report, Runner, now};
 use crate::collect::stop::Stop;
 use crate::collect::{Outcome, health};
+use crate::config::fields::Stem;
 use crate::config::load::Failed;
 use crate::diagnostic::printable;
-use crate::schedule::Ticks;
+use crate::schedule::{Slots, Ticks};
 use crate::textfile::{Audit, Directory, Fate, Others, Sweep, Withdrawn};
 use order::Order;
-use pass::{Loading, Pass, check_names, load};
+use pass::{Due, Loading, Pass, check_names, load};
+
+/// While a collector runs there is a pass so often, as there would be by the timer.
+const TICK: Duration = Duration::from_secs(15);
 
 /// Runs what the arguments name, or all that is due; the exit status.
 pub fn run(places: &Places, arguments: &cli::Run) -> ExitCode {
@@ -53,7 +58,7 @@ fn try_run(places: &Places, order: &Order<'_>) -> Result<u8, String> {
         directory: &directory,
         stop: &stop,
         machine: &machine,
-        source: source(&places.collectors_dir),
+        places,
         // Someone who watches, or asked for a collector by name, is told everything.
         watched: !order.names.is_empty() || std::io::stderr().is_terminal(),
         start,
@@ -61,8 +66,10 @@ fn try_run(places: &Places, order: &Order<'_>) -> Result<u8, String> {
         status: GOOD,
         batch: None,
         is_settled: true,
+        started: HashMap::new(),
+        told: HashSet::new(),
     };
-    thread::scope(|scope| shift.serve(Crew::new(scope, &alarm, order.jobs), &alarm, loaded, places))
+    Ok(thread::scope(|scope| shift.serve(Crew::new(scope, &alarm, order.jobs), &alarm, loaded)))
 }
 
 /// One process of `run`, from its first pass to the end of its last collector.
@@ -71,7 +78,7 @@ struct Shift<'env> {
     directory: &'env Directory,
     stop: &'env Stop,
     machine: &'env Machine,
-    source: PathBuf,
+    places: &'env Places,
     watched: bool,
     start: Instant,
     ticks: Option<Ticks>,
@@ -80,12 +87,17 @@ struct Shift<'env> {
     batch: Option<Batch>,
     /// Whether all that was published is safe on the disk.
     is_settled: bool,
+    /// The slot that each collector was last started for here: what can't be published leaves no other trace.
+    started: HashMap<Stem, u64>,
+    /// What is said once, however many passes find it.
+    told: HashSet<String>,
 }
 
 /// What there is to say of what was run from one pass on.
 struct Batch {
     began: u64,
     clock: Instant,
+    source: PathBuf,
     enabled: usize,
     disabled: usize,
     failed: usize,
@@ -93,82 +105,89 @@ struct Batch {
 }
 
 impl<'env> Shift<'env> {
-    fn serve<'scope>(
-        mut self,
-        mut crew: Crew<'scope, 'env>,
-        alarm: &'env Alarm,
-        first: Loading,
-        places: &Places,
-    ) -> Result<u8, String> {
+    fn serve<'scope>(mut self, mut crew: Crew<'scope, 'env>, alarm: &'env Alarm, first: Loading) -> u8 {
         let mut loaded = Some(first);
         loop {
             let at = now();
-            let pass = loaded.take().map(|loaded| self.begin(&mut crew, loaded, at)).unwrap_or_default();
-            if !self.wait(&mut crew, alarm, pass.as_deref(), at)? {
+            let pass = loaded.take().and_then(|loaded| self.begin(&mut crew, loaded, at));
+            let next = self.next(pass.as_deref(), at);
+            if !self.wait(&mut crew, alarm, next) {
                 break;
             }
             self.settle();
-            match self.reload(places) {
+            if let Err(error) = self.directory.check_place() {
+                // Nobody would read what is published now. The next process opens what is there then.
+                self.fail(format_args!("promdrop: {error}"));
+                self.wait(&mut crew, alarm, None);
+                break;
+            }
+            // What can't be read now may be there again at the next pass.
+            match load(&self.places.collectors_dir) {
                 Ok(fresh) => loaded = Some(fresh),
-                Err(message) => self.fail(format_args!("promdrop: {message}")),
+                Err(message) => self.fail_once(format!("promdrop: {message}")),
             }
         }
         if self.stop.is_raised() {
             self.fail("promdrop: told to end: what ran was ended, what was published before stands");
         }
-        Ok(self.status)
+        self.status
     }
 
-    /// Waits for the next pass, telling of what ends meanwhile; whether there is to be one. Without a `pass` there is
-    /// none: what runs is waited for. `at` is when the pass began.
-    fn wait<'scope>(
-        &mut self,
-        crew: &mut Crew<'scope, 'env>,
-        alarm: &Alarm,
-        pass: Option<&Pass<'_>>,
-        at: u64,
-    ) -> Result<bool, String> {
-        let next = self.next(pass, at);
+    /// Waits until the time of the `next` pass, telling of what ends meanwhile; whether there is to be one. Without it,
+    /// what runs is waited for.
+    fn wait<'scope>(&mut self, crew: &mut Crew<'scope, 'env>, alarm: &Alarm, next: Option<u64>) -> bool {
         loop {
-            for report in crew.reports() {
-                self.tell(&report);
-            }
-            if self.stop.is_raised() {
+            let stopped = self.stop.is_raised();
+            if stopped {
                 crew.start_no_more();
             }
+            self.hear(crew);
             if crew.is_idle() {
                 self.settle();
-                if self.ticks.is_none() || next.is_none() || self.stop.is_raised() {
-                    return Ok(false);
+                // A slot that has begun meanwhile found this promdrop running, and no other was started for it.
+                let is_late = next.is_some_and(|next| next <= now());
+                if stopped || next.is_none() || self.ticks.is_none() && !is_late {
+                    return false;
                 }
             }
             // What runs sees for itself that it is to end.
-            let woken = match self.stop.is_raised() {
-                true => alarm.wait_for_ring(),
-                false => alarm.wait(next, self.stop),
-            };
-            match woken.map_err(|e| format!("can't wait: {}", e.desc()))? {
+            let woken = if stopped { alarm.wait_for_ring() } else { alarm.wait(next, self.stop) };
+            match woken {
                 // Where it was set, whatever is due by it now.
-                Woken::Clock => return Ok(true),
-                Woken::Rung | Woken::Stopped => {}
+                Ok(Woken::Clock) => return true,
+                Ok(Woken::Rung | Woken::Stopped) => {}
+                // Whoever still runs is waited for by the end of its thread.
+                Err(error) => {
+                    self.fail(format_args!("promdrop: can't wait: {}", error.desc()));
+                    crew.start_no_more();
+                    return false;
+                }
             }
         }
     }
 
     /// When to look again for what is due, after a pass at `at`.
     fn next(&self, pass: Option<&Pass<'_>>, at: u64) -> Option<u64> {
-        let pass = pass?;
         match self.ticks {
             Some(ticks) => ticks.next(at, self.start.elapsed()),
-            None if pass.due_or_not => None,
-            None => pass.next(at),
+            None if !self.order.names.is_empty() => None,
+            None => {
+                // No timer starts another promdrop meanwhile: it is for this one to see what is new, and what is stale.
+                let tick = Slots::new(TICK, Duration::ZERO).next(at);
+                Some(pass.and_then(|pass| pass.next(at)).map_or(tick, |next| next.min(tick)))
+            }
         }
     }
 
-    /// The definitions as they are now, if the textfile directory is still the same.
-    fn reload(&self, places: &Places) -> Result<Loading, String> {
-        self.directory.check_place().map_err(|error| error.to_string())?;
-        load(&places.collectors_dir)
+    /// Tells of what has ended.
+    fn hear<'scope>(&mut self, crew: &mut Crew<'scope, 'env>) {
+        for (stem, report) in crew.reports() {
+            // The slot is served by whoever runs it now, or was; if not, the next pass may.
+            if report.as_ref().is_none_or(|report| report.outcome == Outcome::Skipped) {
+                self.started.remove(&stem);
+            }
+            report.iter().for_each(|report| self.tell(report));
+        }
     }
 
     /// Sweeps and audits, and starts what is due; `None` where the directory can't be looked at.
@@ -179,15 +198,17 @@ impl<'env> Shift<'env> {
         at: u64,
     ) -> Option<Arc<Pass<'env>>> {
         let clock = Instant::now();
-        let claims = claims(&loaded, &self.source);
+        // Asked each time: it may be a link that leads elsewhere by now.
+        let source = source(&self.places.collectors_dir);
+        let claims = claims(&loaded, &source);
         let runner = Runner { directory: self.directory, stop: self.stop, claims, machine: self.machine };
         let pass = Arc::new(Pass { loaded, runner, due_or_not: !self.order.names.is_empty() });
         if let Err(error) = self.directory.look() {
-            self.fail(format_args!("promdrop: {error}"));
+            self.fail_once(format!("promdrop: {error}"));
             return None;
         }
         // First, so that nothing which is no longer true stands in the way of what is.
-        let mut is_news = self.sweep(&pass, at);
+        let mut is_news = self.sweep(&pass);
         let (withdrawn, others) = self.audit(&pass);
         is_news |= withdrawn | Overall::is_due(self.directory, at);
         for failed in &pass.loaded.failed {
@@ -197,22 +218,24 @@ impl<'env> Shift<'env> {
             }
         }
         // One whose slot has come again while it still runs is passed over: that is counted when it runs next.
+        self.hear(crew);
         let mut due = pass.due(self.order, at);
-        due.retain(|(_, stem)| !crew.is_busy_with(stem));
+        due.retain(|due| !crew.is_busy_with(&due.stem) && self.started.get(&due.stem) != Some(&due.slot));
+        self.started.extend(due.iter().map(|due| (due.stem.clone(), due.slot)));
         if is_news || !due.is_empty() {
             let definitions = &pass.loaded.definitions;
             let enabled = definitions.iter().filter(|definition| definition.header.enabled).count();
             let (disabled, failed) = (definitions.len() - enabled, pass.loaded.failed.len());
             self.is_settled = false;
-            self.batch = Some(Batch { began: at, clock, enabled, disabled, failed, others });
+            self.batch = Some(Batch { began: at, clock, source, enabled, disabled, failed, others });
         }
         match due.as_slice() {
             // With nothing to do meanwhile, a single one needs no thread.
-            [(number, _)] if self.next(Some(&pass), at).is_none() => {
-                pass.run(*number).iter().for_each(|report| self.tell(report));
+            [due] if self.next(Some(&pass), at).is_none() => {
+                pass.run(due.number).iter().for_each(|report| self.tell(report));
             }
             _ => {
-                for (number, stem) in due {
+                for Due { number, stem, .. } in due {
                     let pass = Arc::clone(&pass);
                     crew.add(stem, move || pass.run(number));
                 }
@@ -222,8 +245,9 @@ impl<'env> Shift<'env> {
     }
 
     /// Removes what no definition claims any more or is past its age; whether there was anything.
-    fn sweep(&mut self, pass: &Pass<'_>, at: u64) -> bool {
-        let Sweep { done, failed } = self.directory.sweep(&pass.runner.claims, at, None, &health::make_stale);
+    fn sweep(&mut self, pass: &Pass<'_>) -> bool {
+        let Sweep { done, failed } =
+            self.directory.sweep(&pass.runner.claims, &now, None, &health::make_stale);
         for swept in &done {
             // What goes was to go, and a collector of this directory tells for itself how it is; but of another's whose
             // promdrop doesn't run any more nobody else would.
@@ -269,7 +293,7 @@ impl<'env> Shift<'env> {
     fn report_config(&mut self, runner: &Runner<'_>, failed: &Failed, at: u64) -> bool {
         // Without a valid name there is no file to publish in; the exit status and stderr remain.
         let Some(stem) = &failed.stem else {
-            complain(failed);
+            self.fail_once(failed.to_string());
             return false;
         };
         let Some(report) = runner.config_failure(stem, &summary(failed), at) else {
@@ -284,7 +308,7 @@ impl<'env> Shift<'env> {
         if report.news || self.watched {
             complain(failed);
         }
-        true
+        report.outcome != Outcome::Skipped
     }
 
     /// Publishes what there is to say of the run as a whole, and makes all that was published last.
@@ -292,16 +316,24 @@ impl<'env> Shift<'env> {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
-        if let Some(Batch { began, clock, enabled, disabled, failed, others }) = self.batch.take()
+        if let Some(Batch { began, clock, source, enabled, disabled, failed, others }) = self.batch.take()
             && !self.stop.is_raised()
         {
             let overall = Overall { began, took: clock.elapsed(), enabled, disabled, failed, others };
-            if let Err(error) = overall.publish(self.directory, &self.source) {
+            if let Err(error) = overall.publish(self.directory, &source) {
                 self.fail(format_args!("promdrop: {error}"));
             }
         }
         if let Err(error) = finish(self.directory) {
             self.fail(format_args!("promdrop: {error}"));
+        }
+    }
+
+    /// As [`fail`](Self::fail), of what the next pass may find again.
+    fn fail_once(&mut self, message: String) {
+        self.status = FAILED;
+        if self.told.insert(message.clone()) {
+            complain(message);
         }
     }
 

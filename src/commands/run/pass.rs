@@ -31,9 +31,19 @@ pub struct Pass<'a> {
     pub due_or_not: bool,
 }
 
+/// A definition that is to be run.
+pub struct Due {
+    /// Which of the pass it is.
+    pub number: usize,
+    /// Its name.
+    pub stem: Stem,
+    /// The slot that it is due for.
+    pub slot: u64,
+}
+
 impl Pass<'_> {
-    /// The definitions to run at `now`, by their numbers and names.
-    pub fn due(&self, order: &Order<'_>, now: u64) -> Vec<(usize, Stem)> {
+    /// The definitions to run at `now`.
+    pub fn due(&self, order: &Order<'_>, now: u64) -> Vec<Due> {
         let is_due = |definition: &Definition<_>| {
             definition.header.enabled
                 && order.wants(definition.stem.as_str())
@@ -41,7 +51,11 @@ impl Pass<'_> {
         };
         let definitions = self.loaded.definitions.iter().enumerate();
         let due = definitions.filter(|(_, definition)| is_due(definition));
-        due.map(|(number, definition)| (number, definition.stem.clone())).collect()
+        due.map(|(number, definition)| {
+            let slot = self.runner.slots(&definition.stem, &definition.header).at(now);
+            Due { number, stem: definition.stem.clone(), slot }
+        })
+        .collect()
     }
 
     /// Runs definition `number`, if its slot has not been served since.
