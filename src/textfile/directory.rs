@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
@@ -33,8 +34,8 @@ pub struct Directory {
     foreign: Foreign,
     /// All that node_exporter would open: read again only once it has changed.
     survey: Mutex<Survey<Seen>>,
-    /// Whose turn it is to publish, of the threads of this process.
-    turn: Mutex<()>,
+    /// Whose turn it is to publish, of the threads of this process; and when one last waited for the lock in vain.
+    turn: Mutex<Option<Instant>>,
     /// Where a live node_exporter is to be asked.
     node_exporter: Option<String>,
     /// What it answered.
@@ -145,7 +146,7 @@ impl Directory {
             stat,
             foreign: Foreign::Refused,
             survey: Mutex::new(Survey::new(MAX_FILE as u64).watching()),
-            turn: Mutex::new(()),
+            turn: Mutex::new(None),
             node_exporter: None,
             live: OnceLock::new(),
         })
@@ -359,7 +360,7 @@ impl Directory {
     }
 
     /// Waits until no other thread of this process publishes.
-    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn turn(&self) -> MutexGuard<'_, Option<Instant>> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

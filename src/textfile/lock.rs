@@ -49,7 +49,7 @@ impl Drop for Guard {
 #[derive(Debug)]
 pub(super) struct Publishing<'a> {
     _lock: Guard,
-    _turn: MutexGuard<'a, ()>,
+    _turn: MutexGuard<'a, Option<Instant>>,
 }
 
 /// How a range is locked.
@@ -138,14 +138,16 @@ impl Directory {
     pub(super) fn lock_publishing(&self, wait: Duration) -> Result<Publishing<'_>, Error> {
         // Threads queue here: if each tried for the lock by itself, an unlucky one would find it taken every time.
         let start = Instant::now();
-        let turn = self.turn();
-        // Who waited in vain behind one that did tries once.
-        let left = wait.saturating_sub(start.elapsed());
-        let lock = self.lock(PUBLISH_BYTE, left)?.ok_or_else(|| {
-            let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
-            Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks")
-        })?;
-        Ok(Publishing { _lock: lock, _turn: turn })
+        let mut turn = self.turn();
+        // Who has waited behind one that did so in vain tries once: or their waits would add up.
+        let in_vain = turn.is_some_and(|in_vain| in_vain > start);
+        let left = if in_vain { Duration::ZERO } else { wait };
+        if let Some(lock) = self.lock(PUBLISH_BYTE, left)? {
+            return Ok(Publishing { _lock: lock, _turn: turn });
+        }
+        *turn = Some(Instant::now());
+        let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
+        Err(Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks"))
     }
 
     /// Removes the lock file, unless somebody holds a lock in it. Who waits for one meanwhile sees that it is gone, and
