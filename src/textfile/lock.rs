@@ -24,7 +24,7 @@ use crate::fnv;
 pub const LOCK_FILE: &str = ".promdrop.lock";
 
 /// How long publishing waits for its lock.
-pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(5);
+pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(10);
 
 const PUBLISH_BYTE: libc::off_t = 0;
 
