@@ -14,10 +14,10 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use crate::cli::{Cli, Command};
-use crate::collect::Collector;
 use crate::collect::runner::Report;
+use crate::collect::{Collector, read_module};
 use crate::config::fields::Stem;
-use crate::config::load::Loaded;
+use crate::config::load::{Loaded, load_directory};
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{self, Problem, printable};
 use crate::textfile::{self, Claims, Directory, Fate, Swept};
@@ -73,10 +73,18 @@ fn show(text: impl std::fmt::Display) {
 }
 
 /// That `name` is no collector, and which there are.
-fn no_collector(loaded: &Loaded<Box<dyn Collector>>, name: &str, collectors_dir: &Path) -> String {
+fn no_collector(loaded: &Loading, name: &str, collectors_dir: &Path) -> String {
     let known: Vec<&str> = loaded.definitions.iter().map(|d| d.stem.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!("there is no collector {} in {}; there are: {known}", printable(name), collectors_dir.display())
+}
+
+/// What the collectors directory holds.
+type Loading = Loaded<Box<dyn Collector>>;
+
+/// Reads it; a message where it can't be read or trusted.
+fn load(collectors_dir: &Path) -> Result<Loading, String> {
+    load_directory(collectors_dir, &read_module).map_err(|error| error.to_string())
 }
 
 /// The collectors directory as headers name it.
@@ -85,7 +93,7 @@ fn source(collectors_dir: &Path) -> PathBuf {
 }
 
 /// What the definitions claim of the directory.
-fn claims(loaded: &Loaded<Box<dyn Collector>>, source: &Path) -> Claims {
+fn claims(loaded: &Loading, source: &Path) -> Claims {
     let file = |stem: &Stem| textfile::collector_file(stem.as_str());
     let good = loaded.definitions.iter().map(|definition| (file(&definition.stem), definition.modified));
     let failed = loaded.failed.iter().filter_map(|failed| Some((file(failed.stem.as_ref()?), None)));

@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::{FAILED, GOOD, claims, complain, describe_swept, exit_code, finish, show, source};
+use super::{FAILED, GOOD, claims, complain, describe_swept, exit_code, finish, load, show, source};
 use crate::cli::Places;
 use crate::collect::health;
-use crate::collect::read_module;
 use crate::collect::runner::now;
-use crate::config::load::load_directory;
 use crate::textfile::{Directory, Sweep};
 
 /// Sweeps, or says what a sweep would do; the exit status. Without a readable collectors directory nothing is known to be
@@ -21,7 +19,7 @@ fn try_run(places: &Places, all: bool, dry_run: bool) -> Result<u8, String> {
     if all {
         return Ok(tell(&directory, &directory.sweep_all()));
     }
-    let loaded = load_directory(&places.collectors_dir, &read_module).map_err(|error| error.to_string())?;
+    let loaded = load(&places.collectors_dir)?;
     let claims = claims(&loaded, &source(&places.collectors_dir));
     directory.look().map_err(|error| error.to_string())?;
     if dry_run {

@@ -3,12 +3,10 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::{FAILED, GOOD, USAGE, claims, complain, exit_code, no_collector, show, source};
+use super::{FAILED, GOOD, USAGE, claims, complain, exit_code, load, no_collector, show, source};
 use crate::cli::Places;
-use crate::collect::read_module;
 use crate::collect::runner::rehearse;
 use crate::collect::stop::Stop;
-use crate::config::load::load_directory;
 use crate::diagnostic::printable;
 use crate::exposition;
 use crate::textfile::{self, Directory};
@@ -20,7 +18,7 @@ pub fn run(places: &Places, name: &str) -> ExitCode {
 
 fn try_run(places: &Places, name: &str) -> Result<u8, String> {
     let stop = Stop::listen().map_err(|e| format!("can't listen for signals: {}", e.desc()))?;
-    let loaded = load_directory(&places.collectors_dir, &read_module).map_err(|error| error.to_string())?;
+    let loaded = load(&places.collectors_dir)?;
     if let Some(failed) = loaded.failed.iter().find(|f| f.stem.as_ref().is_some_and(|s| s.as_str() == name)) {
         complain(failed);
         return Ok(USAGE);

@@ -10,6 +10,7 @@ use promdrop::collect::{Outcome, read_module};
 use promdrop::config::load::load_directory;
 use promdrop::textfile::{Claims, Directory};
 
+use crate::support;
 use crate::support::host::Host;
 
 /// A host with the collectors `files`: stems and contents.
@@ -37,11 +38,7 @@ pub fn values(host: &Host, file: &str, start: &str) -> Vec<f64> {
 
 /// What stands in the textfile directory.
 pub fn names(host: &Host) -> Vec<String> {
-    let entries = fs::read_dir(host.textfile_dir()).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
+    support::names(&host.textfile_dir())
 }
 
 /// A published file with the header line `key` set to what `change` makes of its number.
@@ -93,7 +90,7 @@ fn a_slot_that_another_served_meanwhile_is_not_served_again() {
     let claims = Claims { source, ..Claims::default() };
     let runner = Runner { directory: &directory, stop: &stop, claims, machine: &Machine::default() };
     let at = now();
-    assert!(runner.is_due(&definition.stem, &definition.header, at));
+    assert!(runner.due(&definition.stem, &definition.header, at).is_some());
     assert!(runner.run_due(definition, at).is_some());
     // Two found it due; the second comes to the lock once the first has given it back.
     assert!(runner.run_due(definition, at).is_none());

@@ -40,11 +40,11 @@ impl Runner<'_> {
         self.machine.slots(stem, header)
     }
 
-    /// Whether a collector is due at `now`, by its file as it was at the directory's last look.
-    pub fn is_due(&self, stem: &Stem, header: &Header, now: u64) -> bool {
+    /// The slot that a collector has to serve at `now`, by its file as it was at the directory's last look.
+    pub fn due(&self, stem: &Stem, header: &Header, now: u64) -> Option<u64> {
         // A file that can't be ours counts as never run: the run itself says what is wrong with it.
         let served = self.directory.served(&textfile::collector_file(stem.as_str()));
-        self.slots(stem, header).due(now, served).is_some()
+        self.slots(stem, header).due(now, served)
     }
 
     /// As [`run`](Self::run), unless another promdrop has served the slot since it was found due: then `None`.

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{FAILED, GOOD, USAGE, claims, complain, describe, describe_swept, exit_code, finish, source};
+use super::{
+    FAILED, GOOD, Loading, USAGE, claims, complain, describe, describe_swept, exit_code, finish, load, source,
+};
 use crate::cli::{self, Places};
 use crate::collect::alarm::{Alarm, Woken};
 use crate::collect::crew::Crew;
@@ -30,7 +32,7 @@ use crate::diagnostic::printable;
 use crate::schedule::{Slots, Ticks};
 use crate::textfile::{Audit, Directory, Fate, Others, Sweep, Withdrawn};
 use order::Order;
-use pass::{Due, Loading, Pass, check_names, load};
+use pass::{Due, Pass, check_names};
 
 /// While a collector runs there is a pass so often, as there would be by the timer.
 const TICK: Duration = Duration::from_secs(15);

@@ -4,22 +4,9 @@ use std::path::Path;
 
 use super::order::Order;
 use crate::collect::runner::{Report, Runner, now};
-use crate::collect::{Collector, read_module};
-use crate::commands::no_collector;
+use crate::commands::{Loading, no_collector};
 use crate::config::Definition;
 use crate::config::fields::Stem;
-use crate::config::load::{Loaded, load_directory};
-
-/// What the collectors directory holds.
-pub type Loading = Loaded<Box<dyn Collector>>;
-
-/// Reads it.
-///
-/// # Errors
-/// Where it can't be read or trusted.
-pub fn load(collectors_dir: &Path) -> Result<Loading, String> {
-    load_directory(collectors_dir, &read_module).map_err(|error| error.to_string())
-}
 
 /// The definitions, and what runs them.
 pub struct Pass<'a> {
@@ -44,18 +31,17 @@ pub struct Due {
 impl Pass<'_> {
     /// The definitions to run at `now`.
     pub fn due(&self, order: &Order<'_>, now: u64) -> Vec<Due> {
-        let is_due = |definition: &Definition<_>| {
-            definition.header.enabled
-                && order.wants(definition.stem.as_str())
-                && (self.due_or_not || self.runner.is_due(&definition.stem, &definition.header, now))
+        let due = |(number, definition): (usize, &Definition<_>)| {
+            let Definition { stem, header, .. } = definition;
+            let wanted = header.enabled && order.wants(stem.as_str());
+            let slot = match self.due_or_not {
+                _ if !wanted => None,
+                true => Some(self.runner.slots(stem, header).at(now)),
+                false => self.runner.due(stem, header, now),
+            };
+            slot.map(|slot| Due { number, stem: stem.clone(), slot })
         };
-        let definitions = self.loaded.definitions.iter().enumerate();
-        let due = definitions.filter(|(_, definition)| is_due(definition));
-        due.map(|(number, definition)| {
-            let slot = self.runner.slots(&definition.stem, &definition.header).at(now);
-            Due { number, stem: definition.stem.clone(), slot }
-        })
-        .collect()
+        self.loaded.definitions.iter().enumerate().filter_map(due).collect()
     }
 
     /// Runs definition `number`, if its slot has not been served since.

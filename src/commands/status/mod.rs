@@ -18,12 +18,11 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use self::rows::{Content, Definition, Sight, assemble};
-use super::{FAILED, GOOD, exit_code, show, source};
+use super::{FAILED, GOOD, exit_code, load, show, source};
 use crate::cli::Places;
 use crate::collect::machine::Machine;
-use crate::collect::read_module;
 use crate::collect::runner::now;
-use crate::config::load::{Failed, load_directory};
+use crate::config::load::Failed;
 use crate::textfile::{self, Directory};
 
 /// Prints the table, or, with `json`, the document; the exit status: 0 good, 1 something failed or is stale, 2 a directory
@@ -34,7 +33,7 @@ pub fn run(places: &Places, json: bool) -> ExitCode {
 
 fn try_run(places: &Places, json: bool) -> Result<u8, String> {
     let directory = Directory::open_to_look(&places.textfile_dir).map_err(|error| error.to_string())?;
-    let loaded = load_directory(&places.collectors_dir, &read_module).map_err(|error| error.to_string())?;
+    let loaded = load(&places.collectors_dir)?;
     let machine = Machine::default();
     let good = loaded.definitions.iter().map(|definition| Definition {
         name: definition.stem.to_string(),
