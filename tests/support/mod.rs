@@ -55,6 +55,16 @@ pub fn the_machine() -> MutexGuard<'static, ()> {
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What stands in `directory`, in order.
+#[track_caller]
+pub fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 /// Asks until the answer is `Ok`, for what nothing tells of by itself. Fails after `limit` with the last answer.
 #[track_caller]
 pub fn wait_for<T, E: Debug>(limit: Duration, what: &str, mut ask: impl FnMut() -> Result<T, E>) -> T {

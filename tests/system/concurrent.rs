@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use promdrop::exposition::{Finding, judge};
 
 use crate::support::host::Host;
+use crate::support::names;
 use crate::support::random::Random;
 
 const PROCESSES: usize = 300;
@@ -266,14 +267,6 @@ fn read(directory: &Path) -> Vec<(String, Vec<u8>)> {
 
 fn proms(directory: &Path) -> Vec<String> {
     names(directory).into_iter().filter(|name| name.ends_with(".prom")).collect()
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 fn is_ours(text: &[u8]) -> bool {

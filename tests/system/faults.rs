@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -20,6 +19,7 @@ use promdrop::exposition::{judge, prove};
 use promdrop::textfile::Directory;
 
 use crate::support::host::Host;
+use crate::support::names;
 use crate::support::netns::in_fresh;
 use crate::support::series::Series;
 
@@ -305,14 +305,6 @@ fn shape(text: &[u8]) -> String {
 fn said(output: &Output) -> (Option<i32>, String) {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 fn is_temporary(name: &str) -> bool {

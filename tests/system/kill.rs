@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::support;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::processes;
@@ -135,6 +136,5 @@ fn is_temporary(name: &str) -> bool {
 }
 
 fn names(host: &Host) -> Vec<String> {
-    let entries = fs::read_dir(host.textfile_dir()).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    support::names(&host.textfile_dir())
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
-use crate::support::the_machine;
+use crate::support::{names, the_machine};
 
 const PROCESSES: usize = 50;
 const COLLECTORS: usize = 200;
@@ -91,12 +91,9 @@ fn each_slot_once(length: Duration) {
         may.len()
     );
     assert!(looks > 3);
-    let left: BTreeSet<String> = fs::read_dir(host.textfile_dir())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.ends_with(".prom"))
-        .collect();
-    assert_eq!(left, BTreeSet::from([".promdrop.lock".to_owned()]));
+    let mut left = names(&host.textfile_dir());
+    left.retain(|name| !name.ends_with(".prom"));
+    assert_eq!(left, [".promdrop.lock"]);
 }
 
 /// Starts all processes at once at every tick; when each batch began and when its last one ended.

@@ -6,6 +6,7 @@ use promdrop::exposition::{Descriptor, Family, Kind as FamilyKind};
 use promdrop::textfile::{Claims, Class, Directory, Header, Kind, State};
 
 use crate::support::mounts::{in_private, mount, mount_tmpfs, unmount};
+use crate::support::names;
 
 fn header() -> Header {
     Header {
@@ -30,13 +31,6 @@ fn on_tmpfs(options: &str, body: impl FnOnce(&Path) + Send) {
         body(place.path());
         unmount(place.path());
     });
-}
-
-fn names(place: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        place.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 /// Publishes what must fail for `reason`; the old file stands and nothing is left.
