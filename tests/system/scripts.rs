@@ -45,7 +45,9 @@ fn each_bad_script_fails_alone() {
             let file = host.path(name);
             fs::write(&file, script).unwrap();
             let argv = format!("[/bin/sh, {}]", file.display());
-            host.collector(name, &format!("module: command\ntimeout: 1s\ncommand: {{argv: {argv}}}\n"));
+            // With the default minute, a slot could begin while `stubborn` runs, and be served too.
+            let header = "module: command\ninterval: 7d\ntimeout: 1s";
+            host.collector(name, &format!("{header}\ncommand: {{argv: {argv}}}\n"));
         }
 
         // To a file: at a pipe, the test would wait for every process that has inherited it.
