@@ -11,6 +11,7 @@ pub mod cumulative;
 pub mod health;
 pub mod machine;
 pub mod netstat;
+pub mod output;
 pub mod overall;
 pub mod ping;
 pub mod runner;

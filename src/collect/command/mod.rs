@@ -1,10 +1,9 @@
 //! `module: command`: any command or script, run safely and to its very end.
 //!
 //! promdrop starts itself again as a small [`supervisor`] that runs the one command ([`process`] is promdrop's side
-//! of it), and makes families of what the command printed by the format that the definition names ([`output`]).
+//! of it), and makes families of what the command printed by the format that the definition names ([`output`](super::output)).
 
 pub mod account;
-pub mod output;
 pub mod process;
 pub mod protocol;
 mod ready;
@@ -21,12 +20,12 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
+use super::output::{Format, Output};
 use super::{Collection, Collector, Failure, Module, Outcome, Run};
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, read_text};
 use crate::config::{Header, trust};
 use crate::diagnostic::printable;
 use account::Account;
-use output::Reader;
 use protocol::{Captured, End, Report, STDOUT_LIMIT, Specification, Step};
 
 /// The module.
@@ -44,7 +43,7 @@ pub struct Command {
     directory: String,
     environment: Vec<(String, String)>,
     user: Option<String>,
-    reader: Box<dyn Reader>,
+    output: Format,
 }
 
 /// Reads the section `command:`.
@@ -66,9 +65,9 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
     let directory =
         section.optional::<Directory>("directory").map_or_else(|| "/".to_owned(), |found| found.0);
     let environment = section.optional::<Environment>("environment").map(|found| found.0).unwrap_or_default();
-    let reader = match section.node("output") {
-        Some(_) => section.optional::<Box<dyn Reader>>("output"),
-        None => Some(output::default_reader()),
+    let output = match section.node("output") {
+        Some(_) => section.optional::<Format>("output"),
+        None => Some(Format::default()),
     };
     let user = header.user.clone();
     // One that is not there (yet) is no problem of the definition.
@@ -78,7 +77,7 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
         section.report("argv", wrong);
     }
     let argv = argv.or_else(|| Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), shell?]))?;
-    Some(Command { argv, directory, environment, user, reader: reader? })
+    Some(Command { argv, directory, environment, user, output: output? })
 }
 
 impl Collector for Command {
@@ -147,10 +146,13 @@ impl Command {
     ) -> Result<Vec<crate::exposition::Family>, Failure> {
         let failure = |outcome, message: String| Err(Failure::new(outcome, message));
         match report.end {
-            End::Exited(0) => self.reader.families(&report.stdout.bytes).map_err(|unreadable| Failure {
-                detail: unreadable.detail,
-                ..Failure::new(Outcome::Output, unreadable.message)
-            }),
+            End::Exited(status) if status == 0 || self.output.accepts(status) => {
+                let output = Output { stdout: &report.stdout.bytes, status };
+                self.output.families(&output).map_err(|unreadable| Failure {
+                    detail: unreadable.detail,
+                    ..Failure::new(Outcome::Output, unreadable.message)
+                })
+            }
             End::Exited(status) => failure(Outcome::Exit, format!("it exited with status {status}")),
             End::Signalled(number) => failure(
                 Outcome::Signal,
