@@ -18,6 +18,7 @@ use promdrop::collect::command::protocol::{
 };
 use promdrop::collect::command::{Command, read};
 use promdrop::collect::stop::Stop;
+use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Failure, Outcome, Run, State};
 use promdrop::config::yaml::{Section, decode};
 use promdrop::config::{Header, OnFailure};
@@ -604,7 +605,7 @@ fn command(section: &str, user: Option<&str>) -> Command {
 }
 
 /// Collects in a thread of its own, where `Stop` blocks its signals.
-fn collect_for(timeout: Duration, command: Command, raised: bool) -> Result<Collection, Failure> {
+fn trace_for(timeout: Duration, command: Command, raised: bool) -> (Result<Collection, Failure>, Trace) {
     let collecting = thread::spawn(move || {
         let stop = Stop::listen().unwrap();
         if raised {
@@ -617,9 +618,14 @@ fn collect_for(timeout: Duration, command: Command, raised: bool) -> Result<Coll
             previous: &State::default(),
             stop: &stop,
         };
-        command.collect_by(Path::new(PROMDROP), &run)
+        let mut trace = Trace::default();
+        (command.collect_by(Path::new(PROMDROP), &run, &mut trace), trace)
     });
     collecting.join().unwrap()
+}
+
+fn collect_for(timeout: Duration, command: Command, raised: bool) -> Result<Collection, Failure> {
+    trace_for(timeout, command, raised).0
 }
 
 fn collect(section: &str) -> Result<Collection, Failure> {
@@ -638,7 +644,7 @@ fn the_environment_is_the_documented_one_and_nothing_else() {
     let section =
         |output: &str| format!("shell: \"env >&2; echo 1\"\nenvironment: {{TOKEN: secret}}\n{output}");
     let section = section("output: {format: value, name: a}");
-    let root = collect(&section).unwrap().stderr;
+    let root = trace_for(LONG, command(&section, None), false).1.stderr;
     // What the shell sets itself.
     let lines = |stderr: &str| {
         let mut lines: Vec<String> = stderr.lines().map(str::to_owned).collect();
@@ -661,20 +667,25 @@ fn the_environment_is_the_documented_one_and_nothing_else() {
         lines
     };
     assert_eq!(lines(&root), expected("/root", "root", "/bin/bash"));
-    let nobody = collect_for(LONG, command(&section, Some("nobody")), false).unwrap().stderr;
+    let nobody = trace_for(LONG, command(&section, Some("nobody")), false).1.stderr;
     assert_eq!(lines(&nobody), expected("/nonexistent", "nobody", "/usr/sbin/nologin"));
 }
 
 #[test]
 fn a_number_becomes_a_family_and_a_leftover_a_note() {
     let section = "shell: echo 42; sleep 1000 &\noutput: {format: value, name: a_b, type: counter, help: It., labels: {x: y}}";
-    let collection = collect(section).unwrap();
+    let (collection, trace) = trace_for(LONG, command(section, None), false);
+    let collection = collection.unwrap();
     assert_eq!(collection.families.len(), 1);
     let family = &collection.families[0];
     assert_eq!((family.name.as_ref(), family.help.as_deref()), ("a_b", Some("It.")));
     assert_eq!(family.samples[0].value, 42.0);
     assert_eq!(family.samples[0].labels, [("x".into(), "y".into())]);
-    assert_eq!(collection.notes, ["ended 1 process that it left behind"]);
+    assert_eq!(trace.notes, ["ended 1 process that it left behind"]);
+    assert_eq!(
+        (trace.output.as_slice(), trace.ended.as_deref()),
+        (&b"42\n"[..], Some("exited with status 0"))
+    );
 }
 
 #[test]
@@ -701,13 +712,15 @@ fn each_way_to_fail_has_its_class_and_words() {
 
 #[test]
 fn bytes_of_the_output_are_in_the_detail_only() {
-    let failure = collect("shell: echo SECRET; echo why >&2\noutput: {format: value, name: a}").unwrap_err();
+    let section = "shell: echo SECRET; echo why >&2\noutput: {format: value, name: a}";
+    let (failure, trace) = trace_for(LONG, command(section, None), false);
+    let failure = failure.unwrap_err();
     assert_eq!(
         (failure.outcome, failure.message.as_str()),
         (Outcome::Output, "its output is not one number")
     );
     assert_eq!(failure.detail, "its output: \"SECRET\"");
-    assert_eq!(failure.stderr, "why\n");
+    assert_eq!((trace.stderr.as_str(), trace.output.as_slice()), ("why\n", &b"SECRET\n"[..]));
 }
 
 #[test]
@@ -763,12 +776,14 @@ fn stands_in_for_promdrop_without_root() {
         let run =
             Run { collector: "test", deadline, timeout: LONG, previous: &State::default(), stop: &stop };
         let section = "shell: id -u; sleep 1000 &\noutput: {format: value, name: a}";
-        command(section, user).collect_by(Path::new(&promdrop), &run)
+        let mut trace = Trace::default();
+        let collection = command(section, user).collect_by(Path::new(&promdrop), &run, &mut trace)?;
+        Ok::<_, Failure>((collection, trace))
     };
     for user in [None, Some("nobody")] {
-        let collection = collect(user).unwrap();
+        let (collection, trace) = collect(user).unwrap();
         assert_eq!(collection.families[0].samples[0].value, 65534.0);
-        assert_eq!(collection.notes, ["ended 1 process that it left behind"]);
+        assert_eq!(trace.notes, ["ended 1 process that it left behind"]);
     }
     let failure = collect(Some("root")).unwrap_err();
     assert_eq!(failure.outcome, Outcome::Spawn);

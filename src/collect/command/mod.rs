@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
+use super::trace::Trace;
 use super::{Collection, Collector, Failure, Module, Outcome, Run};
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, read_text};
 use crate::config::{Header, trust};
@@ -82,8 +83,8 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
 }
 
 impl Collector for Command {
-    fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure> {
-        self.collect_by(Path::new("/proc/self/exe"), run)
+    fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
+        self.collect_by(Path::new("/proc/self/exe"), run, trace)
     }
 }
 
@@ -92,7 +93,12 @@ impl Command {
     ///
     /// # Errors
     /// As `collect`.
-    pub fn collect_by(&self, supervisor: &Path, run: &Run<'_>) -> Result<Collection, Failure> {
+    pub fn collect_by(
+        &self,
+        supervisor: &Path,
+        run: &Run<'_>,
+        trace: &mut Trace,
+    ) -> Result<Collection, Failure> {
         if run.stop.is_raised() {
             return Err(Failure::stopped());
         }
@@ -104,19 +110,9 @@ impl Command {
             }
             Failure::new(Outcome::Internal, fault.to_string())
         })?;
-        let stderr = stderr_text(&report.stderr);
-        self.outcome(&report, &specification, run)
-            .map(|families| Collection {
-                families,
-                notes: notes(&report),
-                stderr: stderr.clone(),
-                ..Collection::default()
-            })
-            .map_err(|failure| {
-                let detail =
-                    std::iter::once(failure.detail).chain(notes(&report)).filter(|line| !line.is_empty());
-                Failure { detail: detail.collect::<Vec<_>>().join("\n"), stderr, ..failure }
-            })
+        let found = self.outcome(&report, &specification, run);
+        tell(report, trace);
+        Ok(Collection { families: found?, ..Collection::default() })
     }
 
     fn specification(&self, run: &Run<'_>) -> Result<Specification, Failure> {
@@ -151,14 +147,8 @@ impl Command {
                 detail: unreadable.detail,
                 ..Failure::new(Outcome::Output, unreadable.message)
             }),
-            End::Exited(status) => failure(Outcome::Exit, format!("it exited with status {status}")),
-            End::Signalled(number) => failure(
-                Outcome::Signal,
-                match Signal::try_from(number) {
-                    Ok(signal) => format!("it was ended by signal {number} ({signal})"),
-                    Err(_) => format!("it was ended by signal {number}"),
-                },
-            ),
+            End::Exited(status) => failure(Outcome::Exit, format!("it {}", exited(status))),
+            End::Signalled(number) => failure(Outcome::Signal, format!("it {}", signalled(number))),
             End::TimedOut => failure(
                 Outcome::Timeout,
                 format!("it did not end within {}", humantime::format_duration(run.timeout)),
@@ -217,7 +207,32 @@ fn not_started(step: Step, errno: Errno, specification: &Specification) -> Strin
     }
 }
 
-/// What is worth saying whatever the result.
+fn exited(status: i32) -> String {
+    format!("exited with status {status}")
+}
+
+fn signalled(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(signal) => format!("was ended by signal {number} ({signal})"),
+        Err(_) => format!("was ended by signal {number}"),
+    }
+}
+
+/// What is worth telling of `report` whatever it means.
+fn tell(report: Report, trace: &mut Trace) {
+    trace.stderr = stderr_text(&report.stderr);
+    trace.notes = notes(&report);
+    trace.ended = match report.end {
+        End::Exited(status) => Some(exited(status)),
+        End::Signalled(number) => Some(signalled(number)),
+        End::TimedOut => Some("was ended at its timeout".into()),
+        End::OverLimit => Some("was ended for too much output".into()),
+        End::Stopped => Some("was ended because promdrop was told to end".into()),
+        End::NotStarted(..) => None,
+    };
+    trace.output = report.stdout.bytes;
+}
+
 fn notes(report: &Report) -> Vec<String> {
     let processes = |count: usize| if count == 1 { "1 process".into() } else { format!("{count} processes") };
     let mut notes = Vec::new();
