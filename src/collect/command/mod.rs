@@ -1,20 +1,24 @@
 //! `module: command`: any command or script, run safely and to its very end.
 //!
-//! promdrop starts itself again as a small [`supervisor`] that runs the one command ([`process`] is promdrop's side
-//! of it), and makes families of what the command printed by the format that the definition names ([`output`]).
+//! promdrop starts itself again as a small `supervisor` that runs the one command ([`process`] is promdrop's side of
+//! it), and that once more as the `launch`er that becomes the command. Of what the command printed it makes families
+//! by the format that the definition names ([`output`]).
 
 pub mod account;
+mod launch;
 pub mod output;
 pub mod process;
 pub mod protocol;
 mod ready;
 mod spawn;
-pub mod supervisor;
+mod supervisor;
 mod tree;
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -37,6 +41,15 @@ pub const MODULE: Module = Module {
     takes_user: true,
     read: |section, header| read(section, header).map(|command| Box::new(command) as Box<dyn Collector>),
 };
+
+/// The program of a stage of running a command, by the word that promdrop's own processes are started with.
+pub fn stage(word: &OsStr) -> Option<fn() -> ExitCode> {
+    match word.to_str()? {
+        "supervise" => Some(supervisor::main),
+        "launch" => Some(launch::main),
+        _ => None,
+    }
+}
 
 /// A configured command.
 #[derive(Debug)]
@@ -130,6 +143,7 @@ impl Command {
             environment: account.environment(std::env::var("TZ").ok(), &self.environment),
             directory: self.directory.clone(),
             identity: account.identity,
+            umask: 0o022,
             timeout: run.deadline.saturating_duration_since(Instant::now()),
         })
     }
@@ -179,6 +193,9 @@ fn not_started(step: Step, errno: Errno, specification: &Specification) -> Strin
     };
     let cause = errno.desc();
     match (step, errno) {
+        (Step::Launcher, _) => {
+            "promdrop's launcher ended too early: was it killed, or is memory short?".to_owned()
+        }
         (Step::User, _) => {
             format!("can't become {user}: {cause}; promdrop lacks the capability, see its unit")
         }
