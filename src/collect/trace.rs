@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Filled while a collector runs, so that a failure loses none of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
@@ -18,9 +20,9 @@ pub struct Trace {
 }
 
 /// What a command and all that it started used of the machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// CPU time, in user and kernel mode, of all processes together.
+    /// CPU time, in user and kernel mode, of all processes together that somebody waited for.
     pub cpu: Duration,
     /// The peak resident memory of the largest process, in bytes.
     pub memory_peak: u64,

@@ -158,6 +158,19 @@ fn output_status_and_time_are_reported() {
 }
 
 #[test]
+fn what_all_its_processes_used_is_reported_though_it_fails() {
+    support::need("python3");
+    let burn = "python3 -c 'import time
+x = bytearray(100 << 20)
+while time.process_time() < 0.3: pass'";
+    let report = run_script(&format!("{burn}; {burn}; exit 3"));
+    assert_eq!(report.end, End::Exited(3));
+    assert!(report.usage.cpu >= Duration::from_millis(600), "{:?}", report.usage);
+    assert!(report.usage.cpu < Duration::from_secs(10), "{:?}", report.usage);
+    assert!((100 << 20..200 << 20).contains(&report.usage.memory_peak), "{:?}", report.usage);
+}
+
+#[test]
 fn the_last_output_before_the_end_is_not_lost() {
     let mark = Mark::new();
     let script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; done; kill -KILL $$";
@@ -571,6 +584,15 @@ fn the_supervisor_of_another_user_stays_who_it_is() {
         .filter(|line| ["Uid:", "Gid:", "Groups:"].iter().any(|word| line.starts_with(word)))
         .collect();
     assert_eq!(text(&report.stdout.bytes).lines().collect::<Vec<_>>(), own);
+}
+
+#[test]
+fn another_user_may_open_its_stderr_anew() {
+    let mark = Mark::new();
+    let script = "echo out >/dev/stdout; echo err >/dev/stderr; id -u > /dev/stdout";
+    let identity = Some(Identity { uid: 65534, gid: 65534, groups: vec![] });
+    let report = run(&Specification { identity, ..shell(&mark, script) });
+    assert_eq!((text(&report.stdout.bytes), text(&report.stderr.bytes)), ("out\n65534\n", "err\n"));
 }
 
 #[test]

@@ -247,6 +247,8 @@ fn tell(report: Report, trace: &mut Trace) {
         End::Stopped => Some("was ended because promdrop was told to end".into()),
         End::NotStarted(..) => None,
     };
+    // Of what never began, all that was used was the launcher's.
+    trace.usage = trace.ended.is_some().then_some(report.usage);
     trace.output = report.stdout.bytes;
 }
 

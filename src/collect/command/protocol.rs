@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::collect::trace::Usage;
+
 /// A command writes at most this much to its stdout; more is not read, and the command is ended.
 pub const STDOUT_LIMIT: usize = 4 << 20;
 
@@ -72,6 +74,8 @@ pub struct Report {
     pub survivors: usize,
     /// Its output did not end with it and what it left behind: a process out of reach holds it open.
     pub undrained: bool,
+    /// What it used, its launcher included.
+    pub usage: Usage,
     /// What it wrote to stdout.
     pub stdout: Captured,
     /// What it wrote to stderr.
@@ -152,6 +156,7 @@ impl Report {
             leftovers: 0,
             survivors: 0,
             undrained: false,
+            usage: Usage::default(),
             stdout: Captured::default(),
             stderr: Captured::default(),
         }
@@ -229,6 +234,7 @@ mod tests {
             leftovers: usize::MAX,
             survivors: usize::MAX,
             undrained: false,
+            usage: Usage { cpu: Duration::MAX, memory_peak: u64::MAX },
             stdout: Captured { bytes: vec![0; STDOUT_LIMIT], truncated: false },
             stderr: Captured { bytes: vec![0; STDERR_LIMIT], truncated: false },
         };

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeValLike;
 use nix::unistd::{Pid, getpgid, pipe2};
 use rustix::process::WaitOptions;
 
@@ -22,6 +24,7 @@ use super::protocol::{
 };
 use super::ready::ready;
 use super::{launch, tree};
+use crate::collect::trace::Usage;
 
 /// Between two rounds of KILL, for those that fork faster than they are found.
 const KILL_ROUND: Duration = Duration::from_millis(5);
@@ -220,6 +223,7 @@ impl Supervision {
             leftovers: self.leftovers,
             survivors,
             undrained: !self.drained(),
+            usage: usage().map_err(fault("ask what the command used"))?,
             stdout: self.stdout.captured(),
             stderr: self.stderr.captured(),
         })
@@ -327,6 +331,17 @@ impl Supervision {
         }
         Ok(())
     }
+}
+
+/// What all that ended has used.
+fn usage() -> nix::Result<Usage> {
+    let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let cpu = used.user_time() + used.system_time();
+    let micros = cpu.num_microseconds();
+    Ok(Usage {
+        cpu: Duration::from_micros(u64::try_from(micros).unwrap_or_default()),
+        memory_peak: u64::try_from(used.max_rss()).unwrap_or_default().saturating_mul(1024),
+    })
 }
 
 /// What is kept of too much output.

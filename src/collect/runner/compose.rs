@@ -107,6 +107,7 @@ pub fn compose(
         series,
         stale: head.stale,
         runs: &runs,
+        usage: ran.trace.usage,
     };
     families.extend(health.families());
     (head, families)
