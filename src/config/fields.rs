@@ -140,6 +140,11 @@ pub fn read_help(node: &Node, problems: &Problems) -> Option<String> {
     })
 }
 
+/// Whether `text` may be the name of a label.
+pub fn is_label_name(text: &str) -> bool {
+    label_name(text).is_ok()
+}
+
 /// Reads the name of a label.
 pub fn read_label_name(node: &Node, problems: &Problems) -> Option<String> {
     read_text(node, problems, label_name)

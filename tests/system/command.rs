@@ -620,6 +620,7 @@ fn command(section: &str, user: Option<&str>) -> Command {
         splay: false,
         enabled: true,
         user: user.map(str::to_owned),
+        max_series: None,
         labels: Vec::new(),
     };
     decode(section, |root, problems| read(&mut Section::open("command", root, problems)?, &header)).unwrap()

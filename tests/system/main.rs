@@ -15,6 +15,7 @@ mod end_to_end;
 mod examples;
 mod exposition;
 mod faults;
+mod file;
 mod help;
 mod kill;
 mod lint;

@@ -26,7 +26,7 @@ use nix::unistd::Uid;
 
 use super::output::{Format, Output};
 use super::trace::Trace;
-use super::{Collection, Collector, Failure, Module, Outcome, Run};
+use super::{Collection, Collector, Failure, MAX_SERIES, Module, Outcome, Run};
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, read_text};
 use crate::config::{Header, trust};
 use crate::diagnostic::printable;
@@ -95,6 +95,10 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
 }
 
 impl Collector for Command {
+    fn max_series(&self) -> Option<usize> {
+        Some(MAX_SERIES)
+    }
+
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
         self.collect_by(Path::new("/proc/self/exe"), run, trace)
     }
@@ -410,6 +414,7 @@ mod tests {
             splay: false,
             enabled: true,
             user: None,
+            max_series: None,
             labels: Vec::new(),
         };
         let decoded = decode(text, |root, problems| {
@@ -473,11 +478,6 @@ mod tests {
                 "argv: [a]\nenvironment: {A: 1}",
                 "2:18: this is a number, where text is expected = put it in quotes".into(),
             ),
-            (
-                "argv: [a]\noutput: {format: json}",
-                "2:18: there is no output format `json` = formats: prometheus, value".into(),
-            ),
-            ("argv: [a]\noutput: {}", "2:9: `output` has no `format` = formats: prometheus, value".into()),
             (
                 "argv: [a]\noutput: {format: value}",
                 "2:9: `output` has no `name` = write `name: ` and what the number shall be called".into(),

@@ -14,7 +14,7 @@ use super::trace::Trace;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{OWN_PREFIX, add_labels};
+use crate::exposition::{Family, OWN_PREFIX, add_labels};
 use crate::schedule::{self, Slots};
 use crate::textfile::{self, Claims, Class, Directory, Guard};
 use before::Before;
@@ -120,6 +120,7 @@ impl Runner<'_> {
             splay: false,
             enabled: true,
             user: None,
+            max_series: None,
             labels: Vec::new(),
         };
         let (began, took, trace) = (self::now(), Duration::ZERO, Trace::default());
@@ -224,7 +225,22 @@ fn attempt(
         failure.detail = format!("the output has a family `{}`: rename it", family.name);
         return Err(failure);
     }
+    within_budget(&found.families, header.max_series.or_else(|| module.max_series()))?;
     Ok(found)
+}
+
+/// Whether there are no more series than `most`: a script gone wild must not flood Prometheus.
+fn within_budget(families: &[Family], most: Option<usize>) -> Result<(), Failure> {
+    const SHOWN: usize = 5;
+    let series: usize = families.iter().map(|family| family.samples.len()).sum();
+    let Some(most) = most.filter(|most| series > *most) else { return Ok(()) };
+    let message = format!("it has {series} series, its `max_series` is {most}: drop a label, or raise it");
+    let mut largest: Vec<&Family> = families.iter().collect();
+    largest.sort_by_key(|family| std::cmp::Reverse(family.samples.len()));
+    let largest =
+        largest.iter().take(SHOWN).map(|family| format!("{} {}", family.samples.len(), family.name));
+    let detail = format!("most of them: {}", largest.collect::<Vec<_>>().join(", "));
+    Err(Failure { detail, ..Failure::new(Outcome::Limit, message) })
 }
 
 /// Runs `definition` as [`Runner::run`] would and publishes nothing: what would be published, with what `claims` claim,
