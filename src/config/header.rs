@@ -5,7 +5,7 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::Header;
-use super::fields::{misfit, read_labels, read_user};
+use super::fields::{misfit, read_group, read_labels, read_user};
 use super::yaml::{Field, Section, Wrong};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -48,6 +48,7 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
     let splay = top.optional("splay").unwrap_or(false);
     let enabled = top.optional("enabled").unwrap_or(true);
     let user = top.node("user").and_then(|node| read_user(node, top.problems()));
+    let group = top.node("group").and_then(|node| read_group(node, top.problems()));
     let labels = top.node("labels").and_then(|node| read_labels(node, top.problems())).unwrap_or_default();
 
     Some(Header {
@@ -60,6 +61,7 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
         splay,
         enabled,
         user,
+        group,
         labels,
     })
 }
@@ -124,6 +126,7 @@ mod tests {
             splay: false,
             enabled: true,
             user: None,
+            group: None,
             labels: Vec::new(),
         };
         assert_eq!(header, expected);
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "module: command\ninterval: 1h 30m\ntimeout: 1h\nmax_age: 2h\non_failure: keep\nsplay: true\n\
-                    enabled: false\nuser: postfix\nlabels: {team: mail, site: ams}\n";
+                    enabled: false\nuser: postfix\ngroup: adm\nlabels: {team: mail, site: ams}\n";
         let expected = Header {
             module: "command".into(),
             interval: Duration::from_secs(5400),
@@ -149,6 +152,7 @@ mod tests {
             splay: true,
             enabled: false,
             user: Some("postfix".into()),
+            group: Some("adm".into()),
             labels: vec![("team".into(), "mail".into()), ("site".into(), "ams".into())],
         };
         assert_eq!(header(text), Ok(expected));

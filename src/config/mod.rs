@@ -43,6 +43,8 @@ pub struct Header {
     pub enabled: bool,
     /// Who it runs as; `None`: as promdrop itself.
     pub user: Option<String>,
+    /// The primary group it runs as; `None`: that of its user.
+    pub group: Option<String>,
     /// Labels that every one of its samples gets.
     pub labels: Labels,
 }

@@ -31,6 +31,7 @@ fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
         splay: false,
         enabled: true,
         user: None,
+        group: None,
         labels: Vec::new(),
     };
     let (empty, problems) = (Node::null(), Problems::default());

@@ -40,6 +40,7 @@ fn collector(section: &str) -> Box<dyn Collector> {
         splay: false,
         enabled: true,
         user: None,
+        group: None,
         labels: Vec::new(),
     };
     let read = decode(section, |root, problems| {

@@ -572,6 +572,7 @@ mod tests {
             splay: false,
             enabled: true,
             user: None,
+            group: None,
             labels,
         }
     }

@@ -120,6 +120,7 @@ impl Runner<'_> {
             splay: false,
             enabled: true,
             user: None,
+            group: None,
             labels: Vec::new(),
         };
         let (began, took, trace) = (self::now(), Duration::ZERO, Trace::default());
