@@ -177,7 +177,7 @@ pub struct Module {
     pub name: &'static str,
     /// Whether its section must be there.
     pub needs_section: bool,
-    /// Whether `user` means something to it.
+    /// Whether `user` and `group` mean something to it.
     pub takes_user: bool,
     /// Reads its section; reports what is wrong there and returns `None`.
     pub read: fn(&mut Section<'_>, &Header) -> Option<Box<dyn Collector>>,
@@ -200,9 +200,12 @@ pub fn read_module(top: &mut Section<'_>, header: &Header) -> Option<Box<dyn Col
         top.skip(&header.module);
         return None;
     };
-    if header.user.is_some() && !module.takes_user {
-        let message = format!("`user` has no meaning for module {}, which runs inside promdrop", module.name);
-        top.report("user", Wrong::new(message, "remove it"));
+    for (key, is_there) in [("user", header.user.is_some()), ("group", header.group.is_some())] {
+        if is_there && !module.takes_user {
+            let message =
+                format!("`{key}` has no meaning for module {}, which runs inside promdrop", module.name);
+            top.report(key, Wrong::new(message, "remove it"));
+        }
     }
     let node = top.node(module.name);
     let empty = Node::null();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::Header;
-use super::fields::{misfit, read_labels, read_user};
+use super::fields::{misfit, read_group, read_labels, read_user};
 use super::yaml::{Field, Section, Wrong, read_integer};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -54,6 +54,7 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
     let max_series = top.node("max_series").and_then(|node| {
         read_integer(node, top.problems(), 1, MOST_SERIES).and_then(|most| usize::try_from(most).ok())
     });
+    let group = top.node("group").and_then(|node| read_group(node, top.problems()));
     let labels = top.node("labels").and_then(|node| read_labels(node, top.problems())).unwrap_or_default();
 
     Some(Header {
@@ -67,6 +68,7 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
         enabled,
         user,
         max_series,
+        group,
         labels,
     })
 }
@@ -132,6 +134,7 @@ mod tests {
             enabled: true,
             user: None,
             max_series: None,
+            group: None,
             labels: Vec::new(),
         };
         assert_eq!(header, expected);
@@ -147,7 +150,8 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "module: command\ninterval: 1h 30m\ntimeout: 1h\nmax_age: 2h\non_failure: keep\nsplay: true\n\
-                    enabled: false\nuser: postfix\nmax_series: 100\nlabels: {team: mail, site: ams}\n";
+                    enabled: false\nuser: postfix\ngroup: adm\nmax_series: 100\n\
+                    labels: {team: mail, site: ams}\n";
         let expected = Header {
             module: "command".into(),
             interval: Duration::from_secs(5400),
@@ -158,6 +162,7 @@ mod tests {
             enabled: false,
             user: Some("postfix".into()),
             max_series: Some(100),
+            group: Some("adm".into()),
             labels: vec![("team".into(), "mail".into()), ("site".into(), "ams".into())],
         };
         assert_eq!(header(text), Ok(expected));

@@ -72,9 +72,12 @@ fn the_page_has_the_keys_of_every_module() {
         // The keys of the maps below.
         match module {
             "ping" => keys.extend(known("module: ping\nping: {targets: [{host: a, zzzzzzzzzz: 1}]}\n")),
-            "command" => keys.extend(known(
-                "module: command\ncommand: {argv: [a], output: {format: value, name: a, zzzzzzzzzz: 1}}\n",
-            )),
+            "command" => {
+                keys.extend(known(
+                    "module: command\ncommand: {argv: [a], output: {format: value, name: a, zzzzzzzzzz: 1}}\n",
+                ));
+                keys.extend(known("module: command\ncommand: {argv: [a], rlimits: {zzzzzzzzzz: 1}}\n"));
+            }
             _ => {}
         }
         assert_eq!(documented, keys, "{module}");
@@ -175,6 +178,7 @@ fn the_page_has_the_defaults_that_the_program_has() {
         splay,
         enabled,
         user,
+        group,
         max_series,
         labels,
     } = usual;
@@ -194,6 +198,7 @@ fn the_page_has_the_defaults_that_the_program_has() {
     assert_eq!((user, default("user").as_deref()), (None, Some("the user that promdrop runs as")));
     let most = default("max_series").unwrap();
     assert_eq!((max_series, most), (None, format!("{MAX_SERIES} for command and file, none for the others")));
+    assert_eq!((group, default("group").as_deref()), (None, Some("the user's primary group")));
     assert_eq!((labels, default("labels").as_deref()), (Vec::new(), Some("none")));
 }
 

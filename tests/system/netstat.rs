@@ -32,6 +32,7 @@ fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
         enabled: true,
         user: None,
         max_series: None,
+        group: None,
         labels: Vec::new(),
     };
     let (empty, problems) = (Node::null(), Problems::default());

@@ -41,6 +41,7 @@ fn collector(section: &str) -> Box<dyn Collector> {
         enabled: true,
         user: None,
         max_series: None,
+        group: None,
         labels: Vec::new(),
     };
     let read = decode(section, |root, problems| {

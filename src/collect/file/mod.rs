@@ -24,6 +24,7 @@ struct Files {
     path_labels: Option<Pattern>,
     skip_unreadable: bool,
     user: Option<String>,
+    group: Option<String>,
     output: Format,
 }
 
@@ -46,6 +47,7 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
         },
         skip_unreadable,
         user: header.user.clone(),
+        group: header.group.clone(),
         output: output?,
     }))
 }
@@ -56,7 +58,7 @@ impl Collector for Files {
     }
 
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
-        let account = Account::of(self.user.as_deref())?;
+        let account = Account::of(self.user.as_deref(), self.group.as_deref())?;
         let job = Job { paths: self.paths.clone(), identity: account.identity };
         let contents = read::read(job, run.deadline, run.stop).map_err(|error| match error {
             read::Error::TimedOut => Failure::new(

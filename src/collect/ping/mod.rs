@@ -573,6 +573,7 @@ mod tests {
             enabled: true,
             user: None,
             max_series: None,
+            group: None,
             labels,
         }
     }

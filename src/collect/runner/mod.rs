@@ -121,6 +121,7 @@ impl Runner<'_> {
             enabled: true,
             user: None,
             max_series: None,
+            group: None,
             labels: Vec::new(),
         };
         let (began, took, trace) = (self::now(), Duration::ZERO, Trace::default());
