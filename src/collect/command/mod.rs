@@ -241,7 +241,8 @@ impl Command {
                 Outcome::Limit,
                 format!("it wrote more than {} MiB to its stdout", STDOUT_LIMIT >> 20),
             ),
-            End::Stopped => Err(Failure::stopped()),
+            End::Stopped if run.stop.is_raised() => Err(Failure::stopped()),
+            End::Stopped => failure(Outcome::Internal, "promdrop's supervisor was told to end".into()),
             End::NotStarted(step, errno) => {
                 failure(Outcome::Spawn, not_started(step, Errno::from_raw(errno), specification))
             }
@@ -278,7 +279,10 @@ impl Command {
             _ => return None,
         };
         let seconds = limited(Resources::Cpu);
-        let spent = |seconds: u64| report.usage.cpu >= Duration::from_secs(seconds + limits::CPU_GRACE);
+        // Limits go by ticks of the clock, so that less than they say may have been used.
+        let tenth = Duration::from_millis(100);
+        let all = |seconds: u64| Duration::from_secs(seconds.saturating_add(limits::CPU_GRACE));
+        let spent = |seconds: u64| report.usage.cpu + tenth >= all(seconds);
         match Signal::try_from(signal).ok()? {
             Signal::SIGXCPU => {
                 Some(format!("it used more than the {} s of CPU time that `rlimits` allows", seconds?))
