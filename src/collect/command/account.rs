@@ -13,7 +13,8 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 /// A user as the system knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    name: String,
+    /// Its name.
+    pub name: String,
     home: String,
     shell: String,
     /// `None`: promdrop itself is this user.

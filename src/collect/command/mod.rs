@@ -12,6 +12,7 @@ pub mod protocol;
 mod ready;
 pub mod secrets;
 mod spawn;
+mod start;
 mod supervisor;
 mod tree;
 
@@ -162,7 +163,7 @@ impl Command {
             return Err(Failure::stopped());
         }
         let secrets = self.secrets.read()?;
-        let specification = self.specification(run, &secrets)?;
+        let specification = self.specification(run, &secrets, trace)?;
         let report = process::run(supervisor, &specification, run.stop.as_fd()).map_err(|fault| {
             // Told to end before it knew what to run, a supervisor has nothing to report.
             if run.stop.is_raised() {
@@ -187,7 +188,12 @@ impl Command {
         all
     }
 
-    fn specification(&self, run: &Run<'_>, secrets: &Known) -> Result<Specification, Failure> {
+    fn specification(
+        &self,
+        run: &Run<'_>,
+        secrets: &Known,
+        trace: &mut Trace,
+    ) -> Result<Specification, Failure> {
         let account = Account::of(self.user.as_deref(), self.group.as_deref())?;
         let name = self.argv.first().map_or("", String::as_str);
         let program = find(name, search_path(&self.environment))
@@ -195,20 +201,22 @@ impl Command {
         // Again, since it can be another than when the definition was read.
         trusted(&program, self.user.as_deref())
             .map_err(|wrong| Failure::new(Outcome::Spawn, format!("{}: {}", wrong.message, wrong.cure)))?;
-        Ok(Specification {
+        let specification = Specification {
             // Text that came from text.
             program: program.to_string_lossy().into_owned(),
             argv: self.argv.clone(),
             environment: self.environment(&account, secrets),
             secrets: secrets.variables().to_vec(),
             directory: self.directory.clone(),
-            identity: account.identity,
+            identity: account.identity.clone(),
             umask: self.umask,
             nice: self.nice,
             no_new_privileges: self.no_new_privileges,
             limits: self.limits.clone(),
             timeout: run.deadline.saturating_duration_since(Instant::now()),
-        })
+        };
+        trace.start = Some(start::told(&specification, &account));
+        Ok(specification)
     }
 
     /// What `report` means.

@@ -244,12 +244,37 @@ fn within_budget(families: &[Family], most: Option<usize>) -> Result<(), Failure
     Err(Failure { detail, ..Failure::new(Outcome::Limit, message) })
 }
 
+/// A run that publishes nothing.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// What would be published, without health; or the failure that a run would report.
+    pub result: Result<Collection, Failure>,
+    /// What is published of the collector, without health; `None` where it has no file.
+    pub published: Option<Vec<Family>>,
+}
+
 /// Runs `definition` as [`Runner::run`] would and publishes nothing: what would be published, with what `claims` claim,
 /// in `directory` as it is now, or why not; either way, what else is worth telling is in `trace`.
-///
-/// # Errors
-/// The failure that a run would report.
 pub fn rehearse(
+    definition: &Definition<Box<dyn Collector>>,
+    directory: Option<&Directory>,
+    claims: &Claims,
+    stop: &Stop,
+    trace: &mut Trace,
+) -> Rehearsal {
+    let before =
+        directory.map_or(Ok(Before::default()), |directory| Before::read(directory, &definition.stem));
+    match before {
+        Ok(before) => Rehearsal {
+            result: rehearse_after(&before, definition, directory, claims, stop, trace),
+            published: before.is_known().then_some(before.families),
+        },
+        Err(failure) => Rehearsal { result: Err(failure), published: None },
+    }
+}
+
+fn rehearse_after(
+    before: &Before,
     definition: &Definition<Box<dyn Collector>>,
     directory: Option<&Directory>,
     claims: &Claims,
@@ -257,14 +282,13 @@ pub fn rehearse(
     trace: &mut Trace,
 ) -> Result<Collection, Failure> {
     let Definition { stem, header, module, .. } = definition;
-    let before = directory.map_or(Ok(Before::default()), |directory| Before::read(directory, stem))?;
     let (began, clock) = (now(), Instant::now());
     let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop, trace)?;
     label(&mut found, header)?;
     let slots = Slots::new(header.interval, Duration::ZERO);
     let (slot, took) = (slots.at(began), clock.elapsed());
     let ran = Ran { slots, slot, began, took, result: Ok(found), trace: std::mem::take(trace) };
-    let (head, families) = compose(stem, header, claims, &before, &ran, &Kept::All);
+    let (head, families) = compose(stem, header, claims, before, &ran, &Kept::All);
     let refused = match directory {
         Some(directory) => directory.rehearse_for(claims, &head, &families),
         None => textfile::check(&head, &families),
