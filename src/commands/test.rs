@@ -59,7 +59,10 @@ fn try_run(places: &Places, name: &str) -> Result<u8, String> {
             show(format_args!("verdict    good: {series} series, which `run` would publish in {file}\n\n"));
             let mut text = String::new();
             exposition::render(&found.families, &mut text);
-            show(text);
+            // A label may hold anything, terminal escapes too.
+            for line in text.lines() {
+                show(format_args!("{}\n", printable(line)));
+            }
             if let Err(error) = directory {
                 complain(format_args!("promdrop: but `run` could not publish: {error}"));
                 return Ok(FAILED);

@@ -16,6 +16,7 @@ mod examples;
 mod exposition;
 mod faults;
 mod help;
+mod hostile;
 mod identity;
 mod kill;
 mod limits;
