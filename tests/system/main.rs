@@ -17,6 +17,7 @@ mod exposition;
 mod faults;
 mod file;
 mod help;
+mod hostile;
 mod identity;
 mod kill;
 mod limits;
