@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::single::{NAME, Single, shell};
-use crate::support::users::{USER, with_user};
-use crate::support::{need, processes, promdrop};
+use crate::support::users::{UID, USER, with_user};
+use crate::support::{need, processes, promdrop, the_machine, wait_for};
 
 #[test]
 fn a_memory_hog_gets_no_more() {
@@ -30,11 +30,24 @@ fn a_memory_hog_gets_no_more() {
     assert_eq!(result.iter().sum::<f64>(), 1.0, "{}", none.said);
 }
 
+/// `run` with a limit on processes that its commands inherit; root itself is not held to it.
+fn inheriting(processes: usize, run: &Command) -> Command {
+    let mut limited = Command::new("prlimit");
+    limited
+        .arg(format!("--nproc={processes}"))
+        .arg(run.get_program())
+        .args(run.get_args())
+        .env_clear()
+        .envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
+}
+
 #[test]
 fn a_fork_bomb_stays_in_its_box() {
     const MOST: usize = 20;
     with_user(|| {
         in_fresh(|| {
+            let _alone = the_machine();
             let yaml = shell(
                 &format!("user: {USER}\ntimeout: 2s"),
                 "bomb() { bomb & bomb & wait; }; bomb",
@@ -43,17 +56,9 @@ fn a_fork_bomb_stays_in_its_box() {
             let host = Host::new();
             host.collector(NAME, &yaml);
             let stderr = host.path("stderr");
-            let run = host.run();
             // Where promdrop sets no limit, its command inherits this one: the machine survives the failure.
-            let mut run = Command::new("prlimit")
-                .arg(format!("--nproc={}", 5 * MOST))
-                .arg(run.get_program())
-                .args(run.get_args())
-                .env_clear()
-                .envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))))
-                .stderr(fs::File::create(&stderr).unwrap())
-                .spawn()
-                .unwrap();
+            let mut run = inheriting(5 * MOST, &host.run());
+            let mut run = run.stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
             let mut most = 0;
             let status = loop {
                 if let Some(status) = run.try_wait().unwrap() {
@@ -68,6 +73,45 @@ fn a_fork_bomb_stays_in_its_box() {
             assert_eq!(status.code(), Some(1), "{said}");
             assert!(said.contains("Cannot fork"), "{said}");
             assert!((MOST / 2..=MOST).contains(&most), "{most} processes\n{said}");
+        });
+    });
+}
+
+/// One whose first process is gone, and which fills the place of each that is killed.
+#[test]
+fn a_fork_bomb_that_outlives_its_command_is_ended_all_the_same() {
+    need("python3");
+    let script = "exec python3 -c '
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork():
+    print(\"a 1\", flush=True)
+    os._exit(0)
+os.close(1)
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass
+'";
+    with_user(|| {
+        in_fresh(|| {
+            let _alone = the_machine();
+            let host = Host::new();
+            host.collector(NAME, &shell(&format!("user: {USER}"), script, ""));
+            let stderr = host.path("stderr");
+            let mut run = inheriting(300, &host.run());
+            let mut run = run.stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
+            let status =
+                wait_for(Duration::from_secs(30), "promdrop has ended", || run.try_wait().unwrap().ok_or(()));
+            let left = processes::here().len();
+            // Whatever comes of this test, the machine is to be usable after it.
+            let _ = Command::new("setpriv")
+                .args([&format!("--reuid={UID}"), "--clear-groups", "/bin/bash", "-c", "kill -9 -1"])
+                .status();
+            let said = fs::read_to_string(stderr).unwrap();
+            assert_eq!((status.code(), left), (Some(0), 0), "{said}");
+            assert!(said.contains("that it left behind"), "{said}");
         });
     });
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, pipe2};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -171,12 +171,12 @@ impl Supervisor {
         // Until it is reaped nobody else can have its number, which is that of its session. More than one round, for
         // what forks meanwhile; not for ever, since what hangs in the kernel (a dead NFS server) stays.
         for _ in 0..KILL_ROUNDS {
-            let members = tree::session(self.pid);
-            if members.is_empty() {
+            let groups = tree::groups(self.pid);
+            if groups.is_empty() {
                 break;
             }
-            for pid in members {
-                let _ = kill(pid, Signal::SIGKILL);
+            for group in groups {
+                let _ = killpg(group, Signal::SIGKILL);
             }
         }
         let pid = rustix::process::Pid::from_raw(self.pid.as_raw());

@@ -268,21 +268,24 @@ impl Supervision {
         }
     }
 
-    /// Signals the command and every descendant of it; how many there were.
+    /// Signals the command and every descendant of it; how many were found.
     fn signal(&self, signal: Signal) -> usize {
-        // Found before any is signalled: children of one that ends on the way would be missed.
-        let descendants = tree::descendants(Pid::this());
-        // Until the command is reaped its number is its group's and nobody else's. The group is hit all at once,
-        // which nothing that forks can outrun.
-        let group = self.own_end.is_none().then_some(self.command);
-        if let Some(group) = group {
-            let _ = killpg(group, signal);
+        // The group is hit all at once, which nothing that forks can outrun. Until the command is reaped its number is
+        // its group's and nobody else's.
+        if self.own_end.is_none() {
+            let _ = killpg(self.command, signal);
         }
-        for pid in &descendants {
-            if group.is_none() || getpgid(Some(*pid)).ok() != group {
-                // It may have ended by now.
-                let _ = kill(*pid, signal);
-            }
+        // Children of one that has just ended are this process' own by now, and found too.
+        let descendants = tree::descendants(Pid::this());
+        let in_group = |pid: &&Pid| getpgid(Some(**pid)) == Ok(self.command);
+        // No process can get the number of a group that still has a member.
+        let orphaned = self.own_end.is_some() && descendants.iter().any(|pid| in_group(&pid));
+        if orphaned {
+            let _ = killpg(self.command, signal);
+        }
+        for pid in descendants.iter().filter(|pid| !in_group(pid)) {
+            // It may have ended by now.
+            let _ = kill(*pid, signal);
         }
         descendants.len()
     }

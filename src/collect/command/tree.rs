@@ -1,19 +1,23 @@
 //! Who descends from whom, by /proc.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 use nix::unistd::Pid;
+
+/// So many descendants are looked for at a time: of a fork bomb's there is no end, and the search must have one.
+const MOST: usize = 1000;
 
 /// The fields of /proc/PID/stat (proc_pid_stat(5)) that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
     state: u8,
     parent: i32,
+    group: i32,
     session: i32,
 }
 
-/// Every living descendant of `root`, as far as the moment shows: a process that forks meanwhile is seen next time.
+/// Every living descendant of `root`, up to [`MOST`], as far as the moment shows: a process that forks meanwhile is seen next time.
 pub fn descendants(root: Pid) -> Vec<Pid> {
     let found = match task_children(root.as_raw()) {
         Some(_) => walk(root.as_raw(), |pid| task_children(pid).unwrap_or_default()),
@@ -24,13 +28,15 @@ pub fn descendants(root: Pid) -> Vec<Pid> {
     found.into_iter().filter(alive).map(Pid::from_raw).collect()
 }
 
-/// Every living process of the session of `leader` but itself.
-pub fn session(leader: Pid) -> Vec<Pid> {
+/// The process groups of the session of `leader` that have a living member beside it. A group is of one session alone, so
+/// to signal one is to signal nobody else.
+pub fn groups(leader: Pid) -> Vec<Pid> {
     let leader = leader.as_raw();
     let members = all()
         .into_iter()
         .filter(|(pid, stat)| stat.session == leader && *pid != leader && stat.state != b'Z');
-    members.map(|(pid, _)| Pid::from_raw(pid)).collect()
+    let groups: BTreeSet<i32> = members.map(|(_, stat)| stat.group).collect();
+    groups.into_iter().map(Pid::from_raw).collect()
 }
 
 /// The children of all threads of `pid`; `None` where the kernel doesn't list them or the process is gone.
@@ -54,7 +60,9 @@ fn walk(root: i32, children: impl Fn(i32) -> Vec<i32>) -> Vec<i32> {
     let mut seen = HashSet::from([root]);
     let mut found = Vec::new();
     let mut next = vec![root];
-    while let Some(pid) = next.pop() {
+    while let Some(pid) = next.pop()
+        && found.len() < MOST
+    {
         for child in children(pid) {
             if seen.insert(child) {
                 found.push(child);
@@ -82,9 +90,9 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     let mut fields = fields.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
     let parent = fields.next()?.parse().ok()?;
-    let _group = fields.next()?;
+    let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
-    Some(Stat { state, parent, session })
+    Some(Stat { state, parent, group, session })
 }
 
 #[cfg(test)]
@@ -98,7 +106,7 @@ mod tests {
     #[test]
     fn a_name_can_not_forge_fields() {
         let stat = parse_stat(b"7 (a) Z 1 1 1 (\n) S 5 6 4 0 -1 4194560 0\n");
-        assert_eq!(stat, Some(Stat { state: b'S', parent: 5, session: 4 }));
+        assert_eq!(stat, Some(Stat { state: b'S', parent: 5, group: 6, session: 4 }));
         for bad in ["", "7 (a", "7 (a) S", "7 (a) S x 6 4", "7 (a) S 5 6"] {
             assert_eq!(parse_stat(bad.as_bytes()), None, "{bad}");
         }
@@ -117,8 +125,8 @@ mod tests {
         let me = i32::try_from(std::process::id()).unwrap();
         assert!(descendants(Pid::this()).contains(&Pid::from_raw(grandchild)));
         assert!(by_parent(me, &all()).contains(&grandchild));
-        let mine = nix::unistd::getsid(None).unwrap();
-        assert!(session(mine).contains(&Pid::from_raw(grandchild)));
+        let (mine, group) = (nix::unistd::getsid(None).unwrap(), nix::unistd::getpgid(None).unwrap());
+        assert!(groups(mine).contains(&group));
         let _ = nix::sys::signal::kill(Pid::from_raw(grandchild), nix::sys::signal::Signal::SIGKILL);
         shell.wait().unwrap();
     }
