@@ -110,7 +110,7 @@ while True:
             let host = Host::new();
             host.collector(NAME, &shell(&format!("user: {USER}"), script, ""));
             let stderr = host.path("stderr");
-            let mut run = inheriting(300, &host.run());
+            let mut run = inheriting(100, &host.run());
             let mut run = run.stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
             let status =
                 wait_for(Duration::from_secs(30), "promdrop has ended", || run.try_wait().unwrap().ok_or(()));

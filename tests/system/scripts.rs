@@ -135,6 +135,37 @@ fn contents(host: &Host) -> BTreeMap<String, String> {
         .collect()
 }
 
+#[test]
+fn two_hundred_at_once_are_all_run_and_no_more_than_jobs_at_a_time() {
+    const COMMANDS: usize = 200;
+    const JOBS: usize = 8;
+    let host = Host::new();
+    let log = host.path("log");
+    for n in 0..COMMANDS {
+        // One write each to a file opened to append: the lines stand in the order of what happened.
+        let script =
+            format!("echo + >> {log}; echo 'a{{n=\"{n}\"}} 1'; echo - >> {log}", log = log.display());
+        let yaml =
+            format!("module: command\ninterval: 7d\ntimeout: 1m\ncommand:\n  shell: |\n    {script}\n");
+        host.collector(&format!("c{n}"), &yaml);
+    }
+    let (status, _, stderr) = host.outcome(&["run", "--jobs", &JOBS.to_string()]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    for n in 0..COMMANDS {
+        assert_eq!(host.published(&format!("c{n}")).value("a", &[("n", &n.to_string())]), 1.0);
+    }
+    let (mut running, mut most, mut ended) = (0_usize, 0, 0);
+    for line in fs::read_to_string(&log).unwrap().lines() {
+        match line {
+            "+" => running += 1,
+            _ => (running, ended) = (running - 1, ended + 1),
+        }
+        most = most.max(running);
+    }
+    assert_eq!((running, ended), (0, COMMANDS));
+    assert!((2..=JOBS).contains(&most), "{most} at a time");
+}
+
 /// Where a limit (`ulimit -u`, a container's pids) allows no thread more, all still runs, one after the other.
 #[test]
 fn without_threads_everything_runs_in_turn() {
