@@ -3,6 +3,7 @@
 //! Most formats cut the output into [`record`]s, of which [`metric`]s make families.
 
 mod json;
+mod keyvalue;
 mod metric;
 mod number;
 mod prometheus;
@@ -57,6 +58,7 @@ const FORMATS: &[(&str, Read)] = &[
     ("value", value::read),
     ("regex", regex::read),
     ("json", json::read),
+    ("keyvalue", keyvalue::read),
 ];
 
 /// A format as a definition configures it.
