@@ -9,6 +9,7 @@ mod number;
 mod prometheus;
 mod record;
 mod regex;
+mod table;
 mod value;
 
 use std::fmt;
@@ -59,6 +60,7 @@ const FORMATS: &[(&str, Read)] = &[
     ("regex", regex::read),
     ("json", json::read),
     ("keyvalue", keyvalue::read),
+    ("table", table::read),
 ];
 
 /// A format as a definition configures it.
