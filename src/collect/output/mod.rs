@@ -5,6 +5,7 @@
 mod json;
 mod keyvalue;
 mod metric;
+mod nagios;
 mod number;
 mod prometheus;
 mod record;
@@ -61,6 +62,7 @@ const FORMATS: &[(&str, Read)] = &[
     ("json", json::read),
     ("keyvalue", keyvalue::read),
     ("table", table::read),
+    ("nagios", nagios::read),
 ];
 
 /// A format as a definition configures it.
