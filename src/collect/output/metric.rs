@@ -12,6 +12,7 @@ use crate::config::pattern::Pattern;
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, nearest, read_text};
 use crate::exposition::{Family, Kind, Labels};
 use reading::Reading;
+pub(super) use reading::read_factor;
 use series::{Reduce, Series};
 
 /// The field that a metric's value stands in where it doesn't say.
@@ -290,7 +291,7 @@ fn read_field(node: &Node, problems: &Problems, records: &dyn Records) -> Option
 }
 
 /// The entries of a map; `cure` says how to write it.
-fn entries<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [(Node, Node)]> {
+pub(super) fn entries<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [(Node, Node)]> {
     let Value::Map(entries) = &node.value else {
         let message = format!("this is {}, where a map is expected", node.value.kind());
         problems.report(node, Wrong::new(message, cure));

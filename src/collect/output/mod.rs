@@ -74,7 +74,7 @@ pub struct Format {
 
 impl Default for Format {
     fn default() -> Self {
-        Self { reader: Box::new(prometheus::Prometheus), allow_empty: false }
+        Self { reader: Box::new(prometheus::Prometheus::default()), allow_empty: false }
     }
 }
 

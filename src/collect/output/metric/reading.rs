@@ -127,7 +127,7 @@ impl Reading {
 }
 
 /// Reads what a number is multiplied by.
-fn read_factor(node: &Node, problems: &Problems) -> Option<f64> {
+pub fn read_factor(node: &Node, problems: &Problems) -> Option<f64> {
     let factor = read_number(node, problems)?;
     if factor != 0.0 && factor.is_finite() {
         return Some(factor);
