@@ -194,7 +194,7 @@ fn label(text: &str) -> Result<(Cow<'_, str>, &str), &'static str> {
 }
 
 impl Range {
-    /// `10` is 0 to 10, `10:` from 10 on, `~:10` up to 10, `10:20` between, `@10:20` not between.
+    /// `10` is up to 10, `10:` from 10 on, `~:10` up to 10, `10:20` between, `@10:20` not between.
     fn parse(text: &str, number: &impl Fn(&str) -> Option<f64>) -> Result<Self, &'static str> {
         const NONE: &str = "there is a threshold that is no range";
         let (text, inside) = text.strip_prefix('@').map_or((text, false), |text| (text, true));
@@ -203,8 +203,10 @@ impl Range {
             return Err(NONE);
         }
         let low = match low {
-            "~" => None,
+            // 0 by the guidelines, but nobody wrote it: a series of zeros for each plain threshold says nothing.
+            "" if !inside => None,
             "" => Some(0.0),
+            "~" => None,
             low => Some(number(low).ok_or(NONE)?),
         };
         let high = match high {
@@ -328,7 +330,7 @@ mod tests {
     fn thresholds_are_bounds_in_the_same_unit() {
         assert_eq!(
             samples("x | a=1;10;5:;0;20"),
-            "n_value{label=\"a\"} 1 n_warning_low_value{label=\"a\"} 0 n_warning_high_value{label=\"a\"} 10 \
+            "n_value{label=\"a\"} 1 n_warning_high_value{label=\"a\"} 10 \
              n_critical_low_value{label=\"a\"} 5 n_min_value{label=\"a\"} 0 n_max_value{label=\"a\"} 20"
         );
         assert_eq!(
@@ -339,7 +341,12 @@ mod tests {
         );
         assert_eq!(
             samples("x | a=9%;;50%"),
-            "n_ratio{label=\"a\"} 0.09 n_critical_low_ratio{label=\"a\"} 0 n_critical_high_ratio{label=\"a\"} 0.5"
+            "n_ratio{label=\"a\"} 0.09 n_critical_high_ratio{label=\"a\"} 0.5"
+        );
+        assert_eq!(
+            samples("x | a=1;@5"),
+            "n_value{label=\"a\"} 1 n_warning_low_value{label=\"a\",inside=\"true\"} 0 \
+             n_warning_high_value{label=\"a\",inside=\"true\"} 5"
         );
         assert_eq!(samples("x | a=1c;;;;2"), "n_total{label=\"a\"} 1 n_max_value{label=\"a\"} 2");
     }
