@@ -4,6 +4,7 @@ mod reading;
 mod series;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::record::{Found, Record, Records, Unknown};
 use super::{Reader, Unreadable, plain};
@@ -102,6 +103,13 @@ impl Metric {
         let filters = section.node("where").and_then(|node| read_filters(node, section.problems(), records));
         let optional = section.optional::<bool>("optional").unwrap_or(false);
         let reading = Reading::read(section, reduce);
+        if let Some(state) = reading.as_ref().and_then(Reading::state_label) {
+            let from = labels_from.iter().flatten().map(|(label, _)| label.as_str());
+            if labels.iter().map(|(label, _)| label.as_ref()).chain(from).any(|label| label == state) {
+                let message = format!("the label `{state}` is that of the states");
+                section.report("states", Wrong::new(message, "call one of the two otherwise: `state_label`"));
+            }
+        }
         Some(Self {
             name: name?,
             kind,
@@ -199,6 +207,7 @@ impl Reader for Mapping {
             Ok(())
         })?;
         let mut families: Vec<Family> = Vec::new();
+        let mut seen = HashSet::new();
         for (metric, series) in self.metrics.iter().zip(series) {
             let samples =
                 series.finish(metric.labels_from.as_ref().is_none_or(Vec::is_empty), &metric.labels);
@@ -215,7 +224,17 @@ impl Reader for Mapping {
                     family
                 }
             };
+            let alone = self.metrics.iter().filter(|other| other.name == metric.name).count() == 1;
             for (labels, value) in samples {
+                let mut sorted = labels.clone();
+                sorted.sort_unstable();
+                if !alone && !seen.insert((&metric.name, sorted)) {
+                    let message = format!(
+                        "two metrics give `{}` a value for the same labels: tell them apart",
+                        metric.name
+                    );
+                    return Err(Unreadable { message, detail: String::new() });
+                }
                 family.push(labels, value);
             }
         }
@@ -259,8 +278,10 @@ impl Mapping {
         let own: Vec<(String, String)> = own.map(|field| (field.clone(), field.clone())).collect();
         for metric in &mut self.metrics {
             if metric.labels_from.is_none() {
-                let free =
-                    own.iter().filter(|(name, _)| !metric.labels.iter().any(|(taken, _)| taken == name));
+                let free = own.iter().filter(|(name, _)| {
+                    let fixed = metric.labels.iter().any(|(taken, _)| taken == name);
+                    !fixed && metric.reading.state_label() != Some(name)
+                });
                 metric.labels_from = Some(free.cloned().collect());
             }
         }

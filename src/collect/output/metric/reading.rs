@@ -95,6 +95,14 @@ impl Reading {
         Some(Self::States { label: label.flatten().unwrap_or_else(|| STATE.to_owned()), states: states? })
     }
 
+    /// The label that it puts on series, if any.
+    pub fn state_label(&self) -> Option<&str> {
+        match self {
+            Self::Number { .. } => None,
+            Self::States { label, .. } => Some(label),
+        }
+    }
+
     /// What `text` is worth.
     ///
     /// # Errors
