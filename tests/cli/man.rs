@@ -58,6 +58,20 @@ fn known(yaml: &str) -> BTreeSet<String> {
     }
 }
 
+/// The formats that a program knows, told where it meets another.
+fn known_formats() -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("x"),
+        "module: command\ncommand: {argv: [a], output: {format: zzzzzzzzzz}}\n",
+    )
+    .unwrap();
+    let check = promdrop().current_dir(dir.path()).args(["check", "x"]).output().unwrap();
+    let stderr = String::from_utf8(check.stderr).unwrap();
+    let (_, formats) = stderr.trim_end().split_once("formats: ").expect(&stderr);
+    formats.split(", ").map(str::to_owned).collect()
+}
+
 /// A module without its section in the manual, or with other keys there, is not finished.
 #[test]
 fn the_page_has_the_keys_of_every_module() {
@@ -71,17 +85,54 @@ fn the_page_has_the_keys_of_every_module() {
         let mut keys = known(&format!("module: {module}\n{module}: {{zzzzzzzzzz: 1}}\n"));
         // The keys of the maps below.
         match module {
-            "ping" => keys.extend(known("module: ping\nping: {targets: [{host: a, zzzzzzzzzz: 1}]}\n")),
-            "command" => {
-                keys.extend(known(
-                    "module: command\ncommand: {argv: [a], output: {format: value, name: a, zzzzzzzzzz: 1}}\n",
-                ));
-                keys.extend(known("module: command\ncommand: {argv: [a], rlimits: {zzzzzzzzzz: 1}}\n"));
-            }
+            "ping" => keys.extend(known(
+                "module: ping
+ping: {targets: [{host: a, zzzzzzzzzz: 1}]}
+",
+            )),
+            "command" => keys.extend(known(
+                "module: command
+command: {argv: [a], rlimits: {zzzzzzzzzz: 1}}
+",
+            )),
             _ => {}
         }
         assert_eq!(documented, keys, "{module}");
     }
+}
+
+/// The keys of a format are its own and those of all formats; where it gives records, those of metrics too.
+#[test]
+fn the_page_has_the_keys_of_every_format() {
+    let page = page();
+    let formats = page.split(".Sh ").find(|section| section.starts_with("OUTPUT FORMATS\n")).unwrap();
+    let keys = |section: &str| -> BTreeSet<String> {
+        section.split(".It Ic ").skip(1).map(|item| item.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let mut sections = formats.split(".Ss ");
+    let common = keys(sections.next().unwrap());
+    let mut sections: BTreeMap<&str, &str> =
+        sections.map(|section| section.split_once('\n').unwrap()).collect();
+    let metrics = keys(sections.remove("Metrics").unwrap());
+    sections.remove("Numbers and units").unwrap();
+    let knows = |rest: &str| {
+        known(&format!(
+            "module: command\ncommand: {{argv: [a], output: {{format: {rest}, zzzzzzzzzz: 1}}}}\n"
+        ))
+    };
+    for format in known_formats() {
+        let section = sections.remove(format.as_str());
+        let section = section.unwrap_or_else(|| panic!("promdrop.yaml(5) has no format {format}"));
+        let mut documented = &keys(section) | &common;
+        if !["prometheus", "nagios"].contains(&format.as_str()) {
+            documented.extend(metrics.iter().cloned());
+            let several =
+                &(&(&knows(&format!("{format}, metrics: [{{name: a}}]")) - &keys(section)) - &common);
+            assert_eq!(several.iter().collect::<Vec<_>>(), ["metrics"], "{format}");
+        }
+        assert_eq!(documented, knows(&format), "{format}");
+    }
+    assert_eq!(sections.keys().next(), None, "a format that there is not");
 }
 
 #[test]

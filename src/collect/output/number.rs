@@ -69,10 +69,20 @@ pub fn parse(text: &str) -> Result<f64, NotANumber> {
     if value.is_finite() { Ok(value) } else { Err(NotANumber::TooLarge) }
 }
 
-/// `number` of something that is worth `factor`; exact where the factor's inverse is a whole number: 3 ms is 0.003.
-fn in_units(number: f64, factor: f64) -> f64 {
+/// `number` of something that is worth `factor`, as exact as can be: 0.065 ms is 0.000065.
+pub fn in_units(number: f64, factor: f64) -> f64 {
     let inverse = (1.0 / factor).round();
-    if factor < 1.0 { number / inverse } else { number * factor }
+    if factor >= 1.0 || 1.0 / inverse != factor {
+        return number * factor;
+    }
+    moved(number, inverse.log10()).unwrap_or(number / inverse)
+}
+
+/// `number` with its decimal point moved to the left by `places`, where that is a whole number.
+fn moved(number: f64, places: f64) -> Option<f64> {
+    let text = format!("{number:e}");
+    let (digits, exponent) = text.split_once('e').filter(|_| places.fract() == 0.0)?;
+    format!("{digits}e{}", exponent.parse::<f64>().ok()? - places).parse().ok()
 }
 
 /// What `unit` is worth in base units; none is the base unit itself.
@@ -157,6 +167,18 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(value), "{text:?}");
         }
+    }
+
+    #[test]
+    fn scaling_is_as_exact_as_can_be() {
+        assert_eq!(in_units(3.0, 0.1), 0.3);
+        assert_eq!(in_units(0.065, 1e-3), 0.000_065);
+        assert_eq!(in_units(f64::INFINITY, 1e-3), f64::INFINITY);
+        assert!(in_units(f64::NAN, 1e-3).is_nan());
+        assert_eq!(in_units(7.0, 1e-9), 7e-9);
+        assert_eq!(in_units(10.0, 0.3), 3.0);
+        assert_eq!(in_units(2.0, -0.5), -1.0);
+        assert_eq!(in_units(3.0, 1e-320), 3e-320);
     }
 
     #[test]

@@ -130,6 +130,11 @@ fn what_makes_no_sense_is_told() {
         (", states: [a, a]", vec!["a state or its text stands here twice"]),
         (", states: [a], scale: 2", vec!["`scale` has no meaning for `states`, which are 0 or 1"]),
         (", states: []", vec!["there is no state"]),
+        (", states: [a], labels: {state: b}", vec!["the label `state` is that of the states"]),
+        (
+            ", states: [a], labels_from: {q: queue}, state_label: q",
+            vec!["the label `q` is that of the states"],
+        ),
         (", state_label: a", vec!["without `states` there is nothing to label"]),
         (", labels_from: {a: vlaue}", vec!["the pattern has no group `vlaue`"]),
         (", labels: {a: b}, labels_from: {a: value}", vec!["`labels` has the label `a` as well"]),
@@ -141,4 +146,29 @@ fn what_makes_no_sense_is_told() {
         found.sort();
         assert_eq!(found, expected, "{more}");
     }
+}
+
+#[test]
+fn two_metrics_of_a_name_have_series_of_their_own() {
+    let yaml = |one: &str, two: &str| {
+        let labels = "labels: {x: '1'}, labels_from: {y: y}";
+        format!(
+            "{{format: regex, pattern: '(?P<y>\\w) (?P<v>\\d)', metrics: [{{name: a, value: v, {labels}{one}}}, \
+             {{name: a, value: v, labels: {{y: '7'}}, labels_from: {{x: y}}{two}}}]}}"
+        )
+    };
+    assert_eq!(
+        message(&yaml("", ""), "7 1\n1 2\n"),
+        "two metrics give `a` a value for the same labels: tell them apart"
+    );
+    assert_eq!(
+        read(&yaml(", where: {v: '1'}", ", where: {v: '2'}"), "6 1\n1 2\n").unwrap(),
+        "# TYPE a gauge\na{x=\"1\",y=\"6\"} 1\na{y=\"7\",x=\"1\"} 2\n"
+    );
+}
+
+#[test]
+fn a_group_called_like_the_label_of_states_is_none() {
+    let yaml = "{format: regex, pattern: '(?P<value>\\w+) (?P<state>\\w)', name: a, states: [up]}";
+    assert_eq!(read(yaml, "up x\n").unwrap(), "# TYPE a gauge\na{state=\"up\"} 1\n");
 }
