@@ -16,6 +16,7 @@ pub mod server;
 pub mod sets;
 pub mod strace;
 pub mod tcp;
+pub mod tools;
 
 use std::fmt::Debug;
 use std::path::Path;

@@ -10,6 +10,7 @@ mod support;
 mod command;
 mod concurrent;
 mod cumulative;
+mod debian_scripts;
 mod differential;
 mod end_to_end;
 mod examples;
