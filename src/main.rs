@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use promdrop::cli::Cli;
+use promdrop::collect::command::stage;
 use promdrop::commands;
 
 fn main() -> ExitCode {
-    // Before anything else: the supervisor of a command is promdrop too, and wants none of the rest.
-    if std::env::args_os().nth(1).is_some_and(|word| word == "supervise") {
-        return promdrop::collect::command::supervisor::main();
+    // Before anything else: what supervises and launches a command is promdrop too, and wants none of the rest.
+    if let Some(stage) = std::env::args_os().nth(1).as_deref().and_then(stage) {
+        return stage();
     }
     match Cli::try_parse() {
         Ok(cli) => commands::dispatch(&cli),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::trace::Usage;
 use super::{Outcome, State};
 use crate::exposition::{Descriptor, Family, Kind, OWN_PREFIX};
 
@@ -51,10 +52,20 @@ const RUNS: Descriptor = Descriptor {
     help: "Runs of the collector by result.",
     kind: Kind::Counter,
 };
+const CPU: Descriptor = Descriptor {
+    name: "promdrop_collector_cpu_seconds",
+    help: "CPU time that the last run of the collector used, all its processes together.",
+    kind: Kind::Gauge,
+};
+const MEMORY_PEAK: Descriptor = Descriptor {
+    name: "promdrop_collector_memory_peak_bytes",
+    help: "Peak resident memory of the largest process of the last run of the collector.",
+    kind: Kind::Gauge,
+};
 
 /// All families of health.
-pub const DESCRIPTORS: [Descriptor; 9] =
-    [SUCCESS, LAST_RUN, LAST_SUCCESS, DURATION, INTERVAL, MAX_AGE, SERIES, STALE, RUNS];
+pub const DESCRIPTORS: [Descriptor; 11] =
+    [SUCCESS, LAST_RUN, LAST_SUCCESS, DURATION, INTERVAL, MAX_AGE, SERIES, STALE, RUNS, CPU, MEMORY_PEAK];
 
 /// A collector's health after a run.
 #[derive(Debug, Clone)]
@@ -79,6 +90,8 @@ pub struct Health<'a> {
     pub stale: bool,
     /// The runs so far, this one included: see [`count`].
     pub runs: &'a State,
+    /// What this run used, where that is known.
+    pub usage: Option<Usage>,
 }
 
 /// Counts `n` runs that ended with `outcome`.
@@ -87,7 +100,7 @@ pub fn count(runs: &mut State, outcome: Outcome, n: u64) {
 }
 
 impl Health<'_> {
-    /// The families, in the order of [`DESCRIPTORS`].
+    /// The families, in the order of [`DESCRIPTORS`]; without those of what is not known.
     pub fn families(&self) -> Vec<Family> {
         let gauge = |descriptor: &Descriptor, value: f64| {
             let mut family = Family::new(descriptor);
@@ -100,7 +113,7 @@ impl Health<'_> {
             labels.push((Cow::Borrowed("result"), Cow::Borrowed(outcome.word())));
             runs.push(labels, self.runs.get(outcome.word()) as f64);
         }
-        vec![
+        let mut families = vec![
             gauge(&SUCCESS, truth(self.success)),
             gauge(&LAST_RUN, seconds(self.last_run)),
             gauge(&LAST_SUCCESS, self.last_success.map_or(0.0, seconds)),
@@ -110,7 +123,12 @@ impl Health<'_> {
             gauge(&SERIES, self.series as f64),
             gauge(&STALE, truth(self.stale)),
             runs,
-        ]
+        ];
+        if let Some(usage) = &self.usage {
+            families.push(gauge(&CPU, usage.cpu.as_secs_f64()));
+            families.push(gauge(&MEMORY_PEAK, usage.memory_peak as f64));
+        }
+        families
     }
 
     fn labels(&self) -> crate::exposition::Labels {
@@ -166,12 +184,20 @@ mod tests {
                 "Whether the last success of the collector is longer ago than its max_age, so that its numbers were removed.",
             ),
             ("promdrop_collector_runs_total", "Runs of the collector by result."),
+            (
+                "promdrop_collector_cpu_seconds",
+                "CPU time that the last run of the collector used, all its processes together.",
+            ),
+            (
+                "promdrop_collector_memory_peak_bytes",
+                "Peak resident memory of the largest process of the last run of the collector.",
+            ),
         ];
         assert_eq!(DESCRIPTORS.map(|d| (d.name, d.help)), golden);
     }
 
     #[test]
-    fn every_result_is_always_there() {
+    fn every_result_is_always_there_and_usage_where_it_is_known() {
         let mut runs = State::default();
         count(&mut runs, Outcome::Timeout, 1);
         let health = Health {
@@ -185,6 +211,7 @@ mod tests {
             series: 0,
             stale: true,
             runs: &runs,
+            usage: None,
         };
         let families = health.families();
         let values: Vec<f64> = families.iter().flat_map(|f| f.samples.iter().map(|s| s.value)).collect();
@@ -196,5 +223,10 @@ mod tests {
             runs.iter().filter(|(_, n)| *n == 1.0).map(|(r, _)| r.as_str()).collect::<Vec<_>>(),
             ["timeout"]
         );
+        assert_eq!(families.len(), 9);
+        let usage = Some(Usage { cpu: Duration::from_millis(1_500), memory_peak: 4096 });
+        let families = Health { usage, ..health }.families();
+        let values: Vec<f64> = families[9..].iter().map(|f| f.samples[0].value).collect();
+        assert_eq!(values, [1.5, 4096.0]);
     }
 }

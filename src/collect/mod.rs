@@ -11,10 +11,12 @@ pub mod cumulative;
 pub mod health;
 pub mod machine;
 pub mod netstat;
+pub mod output;
 pub mod overall;
 pub mod ping;
 pub mod runner;
 pub mod stop;
+pub mod trace;
 
 use std::time::{Duration, Instant};
 
@@ -23,14 +25,16 @@ use crate::config::yaml::{Node, Section, Value, Wrong, nearest};
 use crate::exposition::Family;
 pub use crate::textfile::State;
 use stop::Stop;
+use trace::Trace;
 
 /// A configured module, ready to run.
 pub trait Collector: Send + Sync + std::fmt::Debug {
-    /// Measures once. Returns before `run.deadline` and soon after `run.stop` is raised.
+    /// Measures once. Returns before `run.deadline` and soon after `run.stop` is raised. What is worth telling whatever
+    /// the result goes to `trace`.
     ///
     /// # Errors
     /// A [`Failure`] says why there are no numbers; the runner turns it into health and a message.
-    fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure>;
+    fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure>;
 }
 
 /// What a run is given.
@@ -55,10 +59,6 @@ pub struct Collection {
     pub families: Vec<Family>,
     /// What to carry over to the next run.
     pub state: State,
-    /// Things worth saying though the run succeeded, a line each ("ended 1 process that it left behind").
-    pub notes: Vec<String>,
-    /// What the collector wrote to stderr, bounded.
-    pub stderr: String,
 }
 
 /// How a run ended: the closed list of `promdrop_collector_runs_total{result}`.
@@ -140,8 +140,6 @@ pub struct Failure {
     pub message: String,
     /// More for the operator's eyes only (a source line with a caret, say); may hold bytes of the output.
     pub detail: String,
-    /// What the collector wrote to stderr, bounded.
-    pub stderr: String,
     /// promdrop was told to end: not a failure of the collector, nothing is published.
     pub stopped: bool,
 }
@@ -149,13 +147,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with its class and message.
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
-        Self {
-            outcome,
-            message: message.into(),
-            detail: String::new(),
-            stderr: String::new(),
-            stopped: false,
-        }
+        Self { outcome, message: message.into(), detail: String::new(), stopped: false }
     }
 
     /// What must not happen has happened in promdrop itself.

@@ -7,6 +7,7 @@ use super::{FAILED, GOOD, USAGE, claims, complain, exit_code, load, no_collector
 use crate::cli::Places;
 use crate::collect::runner::rehearse;
 use crate::collect::stop::Stop;
+use crate::collect::trace::Trace;
 use crate::diagnostic::printable;
 use crate::exposition;
 use crate::textfile::{self, Directory};
@@ -32,7 +33,8 @@ fn try_run(places: &Places, name: &str) -> Result<u8, String> {
         .map(|directory| directory.with_node_exporter(&places.node_exporter));
     let claims = claims(&loaded, &source(&places.collectors_dir));
     let clock = Instant::now();
-    let rehearsal = rehearse(definition, directory.as_ref().ok(), &claims, &stop);
+    let mut trace = Trace::default();
+    let rehearsal = rehearse(definition, directory.as_ref().ok(), &claims, &stop, &mut trace);
     let took = clock.elapsed();
 
     show(format_args!("collector  {name}, module {}\n", definition.header.module));
@@ -44,16 +46,15 @@ fn try_run(places: &Places, name: &str) -> Result<u8, String> {
     if !definition.header.enabled {
         show("note       it is disabled: `run` passes it by\n");
     }
-    let stderr = rehearsal.as_ref().map_or_else(|f| &f.stderr, |found| &found.stderr);
-    for (i, line) in stderr.lines().enumerate() {
+    for (i, line) in trace.stderr.lines().enumerate() {
         show(format_args!("{:<10} {}\n", if i == 0 { "stderr" } else { "" }, printable(line)));
+    }
+    for note in &trace.notes {
+        show(format_args!("note       {}\n", printable(note)));
     }
     let file = textfile::collector_file(name);
     match rehearsal {
         Ok(found) => {
-            for note in &found.notes {
-                show(format_args!("note       {}\n", printable(note)));
-            }
             let series: usize = found.families.iter().map(|family| family.samples.len()).sum();
             show(format_args!("verdict    good: {series} series, which `run` would publish in {file}\n\n"));
             let mut text = String::new();

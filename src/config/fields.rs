@@ -129,6 +129,22 @@ pub fn read_metric_name(node: &Node, problems: &Problems) -> Option<String> {
     })
 }
 
+/// Reads a HELP text.
+pub fn read_help(node: &Node, problems: &Problems) -> Option<String> {
+    read_text(node, problems, |text| {
+        if text.is_empty() || text.trim() != text || text.contains(char::is_control) {
+            let message = "a HELP text is one line, neither empty nor with blanks around it";
+            return Err(Wrong::new(message, "write one line, or leave `help` out"));
+        }
+        Ok(text.to_owned())
+    })
+}
+
+/// Reads the name of a label.
+pub fn read_label_name(node: &Node, problems: &Problems) -> Option<String> {
+    read_text(node, problems, label_name)
+}
+
 /// Reads a map of label names to values, in its order.
 ///
 /// Label names are `[a-zA-Z_][a-zA-Z0-9_]*`, since older node_exporters reject any other or die of it. `collector`

@@ -6,6 +6,7 @@
 pub mod fields;
 pub mod header;
 pub mod load;
+pub mod pattern;
 pub mod trust;
 pub mod yaml;
 

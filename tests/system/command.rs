@@ -18,6 +18,7 @@ use promdrop::collect::command::protocol::{
 };
 use promdrop::collect::command::{Command, read};
 use promdrop::collect::stop::Stop;
+use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Failure, Outcome, Run, State};
 use promdrop::config::yaml::{Section, decode};
 use promdrop::config::{Header, OnFailure};
@@ -69,6 +70,7 @@ fn argv(mark: &Mark, argv: &[&str]) -> Specification {
         environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()), mark.variable()],
         directory: "/".into(),
         identity: None,
+        umask: 0o022,
         timeout: LONG,
     }
 }
@@ -153,6 +155,19 @@ fn output_status_and_time_are_reported() {
     assert!(!report.stdout.truncated && !report.stderr.truncated && !report.undrained);
     assert_eq!(report.leftovers, 0);
     assert!(report.duration >= Duration::from_millis(200), "{:?}", report.duration);
+}
+
+#[test]
+fn what_all_its_processes_used_is_reported_though_it_fails() {
+    support::need("python3");
+    let burn = "python3 -c 'import time
+x = bytearray(100 << 20)
+while time.process_time() < 0.3: pass'";
+    let report = run_script(&format!("{burn}; {burn}; exit 3"));
+    assert_eq!(report.end, End::Exited(3));
+    assert!(report.usage.cpu >= Duration::from_millis(600), "{:?}", report.usage);
+    assert!(report.usage.cpu < Duration::from_secs(10), "{:?}", report.usage);
+    assert!((100 << 20..200 << 20).contains(&report.usage.memory_peak), "{:?}", report.usage);
 }
 
 #[test]
@@ -556,11 +571,9 @@ fn another_user_has_its_ids_groups_and_no_capability() {
 }
 
 #[test]
-fn the_supervisor_of_another_user_is_root_again() {
+fn the_supervisor_of_another_user_stays_who_it_is() {
     let mark = Mark::new();
-    // The command may be a moment ahead; the groups come back last.
-    let script = "while grep -q '^Groups:.*7' /proc/$PPID/status; do :; done
-        grep -hE '^(Uid|Gid|Groups):' /proc/$PPID/status; sleep 1000 &";
+    let script = "grep -hE '^(Uid|Gid|Groups):' /proc/$PPID/status; sleep 1000 &";
     let identity = Some(Identity { uid: 65534, gid: 65534, groups: vec![7] });
     let report = run(&Specification { identity, ..shell(&mark, script) });
     mark.assert_gone();
@@ -571,6 +584,15 @@ fn the_supervisor_of_another_user_is_root_again() {
         .filter(|line| ["Uid:", "Gid:", "Groups:"].iter().any(|word| line.starts_with(word)))
         .collect();
     assert_eq!(text(&report.stdout.bytes).lines().collect::<Vec<_>>(), own);
+}
+
+#[test]
+fn another_user_may_open_its_stderr_anew() {
+    let mark = Mark::new();
+    let script = "echo out >/dev/stdout; echo err >/dev/stderr; id -u > /dev/stdout";
+    let identity = Some(Identity { uid: 65534, gid: 65534, groups: vec![] });
+    let report = run(&Specification { identity, ..shell(&mark, script) });
+    assert_eq!((text(&report.stdout.bytes), text(&report.stderr.bytes)), ("out\n65534\n", "err\n"));
 }
 
 #[test]
@@ -604,7 +626,7 @@ fn command(section: &str, user: Option<&str>) -> Command {
 }
 
 /// Collects in a thread of its own, where `Stop` blocks its signals.
-fn collect_for(timeout: Duration, command: Command, raised: bool) -> Result<Collection, Failure> {
+fn trace_for(timeout: Duration, command: Command, raised: bool) -> (Result<Collection, Failure>, Trace) {
     let collecting = thread::spawn(move || {
         let stop = Stop::listen().unwrap();
         if raised {
@@ -617,9 +639,14 @@ fn collect_for(timeout: Duration, command: Command, raised: bool) -> Result<Coll
             previous: &State::default(),
             stop: &stop,
         };
-        command.collect_by(Path::new(PROMDROP), &run)
+        let mut trace = Trace::default();
+        (command.collect_by(Path::new(PROMDROP), &run, &mut trace), trace)
     });
     collecting.join().unwrap()
+}
+
+fn collect_for(timeout: Duration, command: Command, raised: bool) -> Result<Collection, Failure> {
+    trace_for(timeout, command, raised).0
 }
 
 fn collect(section: &str) -> Result<Collection, Failure> {
@@ -638,7 +665,7 @@ fn the_environment_is_the_documented_one_and_nothing_else() {
     let section =
         |output: &str| format!("shell: \"env >&2; echo 1\"\nenvironment: {{TOKEN: secret}}\n{output}");
     let section = section("output: {format: value, name: a}");
-    let root = collect(&section).unwrap().stderr;
+    let root = trace_for(LONG, command(&section, None), false).1.stderr;
     // What the shell sets itself.
     let lines = |stderr: &str| {
         let mut lines: Vec<String> = stderr.lines().map(str::to_owned).collect();
@@ -661,20 +688,25 @@ fn the_environment_is_the_documented_one_and_nothing_else() {
         lines
     };
     assert_eq!(lines(&root), expected("/root", "root", "/bin/bash"));
-    let nobody = collect_for(LONG, command(&section, Some("nobody")), false).unwrap().stderr;
+    let nobody = trace_for(LONG, command(&section, Some("nobody")), false).1.stderr;
     assert_eq!(lines(&nobody), expected("/nonexistent", "nobody", "/usr/sbin/nologin"));
 }
 
 #[test]
 fn a_number_becomes_a_family_and_a_leftover_a_note() {
     let section = "shell: echo 42; sleep 1000 &\noutput: {format: value, name: a_b, type: counter, help: It., labels: {x: y}}";
-    let collection = collect(section).unwrap();
+    let (collection, trace) = trace_for(LONG, command(section, None), false);
+    let collection = collection.unwrap();
     assert_eq!(collection.families.len(), 1);
     let family = &collection.families[0];
     assert_eq!((family.name.as_ref(), family.help.as_deref()), ("a_b", Some("It.")));
     assert_eq!(family.samples[0].value, 42.0);
     assert_eq!(family.samples[0].labels, [("x".into(), "y".into())]);
-    assert_eq!(collection.notes, ["ended 1 process that it left behind"]);
+    assert_eq!(trace.notes, ["ended 1 process that it left behind"]);
+    assert_eq!(
+        (trace.output.as_slice(), trace.ended.as_deref()),
+        (&b"42\n"[..], Some("exited with status 0"))
+    );
 }
 
 #[test]
@@ -701,13 +733,15 @@ fn each_way_to_fail_has_its_class_and_words() {
 
 #[test]
 fn bytes_of_the_output_are_in_the_detail_only() {
-    let failure = collect("shell: echo SECRET; echo why >&2\noutput: {format: value, name: a}").unwrap_err();
+    let section = "shell: echo SECRET; echo why >&2\noutput: {format: value, name: a}";
+    let (failure, trace) = trace_for(LONG, command(section, None), false);
+    let failure = failure.unwrap_err();
     assert_eq!(
         (failure.outcome, failure.message.as_str()),
         (Outcome::Output, "its output is not one number")
     );
     assert_eq!(failure.detail, "its output: \"SECRET\"");
-    assert_eq!(failure.stderr, "why\n");
+    assert_eq!((trace.stderr.as_str(), trace.output.as_slice()), ("why\n", &b"SECRET\n"[..]));
 }
 
 #[test]
@@ -763,12 +797,14 @@ fn stands_in_for_promdrop_without_root() {
         let run =
             Run { collector: "test", deadline, timeout: LONG, previous: &State::default(), stop: &stop };
         let section = "shell: id -u; sleep 1000 &\noutput: {format: value, name: a}";
-        command(section, user).collect_by(Path::new(&promdrop), &run)
+        let mut trace = Trace::default();
+        let collection = command(section, user).collect_by(Path::new(&promdrop), &run, &mut trace)?;
+        Ok::<_, Failure>((collection, trace))
     };
     for user in [None, Some("nobody")] {
-        let collection = collect(user).unwrap();
+        let (collection, trace) = collect(user).unwrap();
         assert_eq!(collection.families[0].samples[0].value, 65534.0);
-        assert_eq!(collection.notes, ["ended 1 process that it left behind"]);
+        assert_eq!(trace.notes, ["ended 1 process that it left behind"]);
     }
     let failure = collect(Some("root")).unwrap_err();
     assert_eq!(failure.outcome, Outcome::Spawn);

@@ -12,14 +12,20 @@ fn names_types_and_help_texts_never_change() {
         let host = Host::new();
         host.collector("netstat", "module: netstat\n");
         host.collector("ping", "module: ping\nping: {count: 1, targets: [127.0.0.1]}\n");
-        host.run_well(&["netstat", "ping"]);
+        host.collector("command", "module: command\ncommand: {shell: echo 'a 1'}\n");
+        host.run_well(&["netstat", "ping", "command"]);
         let mut write =
             host.promdrop().args(["write", "w", "--allow-empty"]).stdin(Stdio::null()).spawn().unwrap();
         assert!(write.wait().unwrap().success());
-        ["netstat.prom", "ping.prom", "promdrop.prom", "w.prom"].map(|file| host.text(file)).concat()
+        ["netstat.prom", "ping.prom", "command.prom", "promdrop.prom", "w.prom"]
+            .map(|file| host.text(file))
+            .concat()
     });
-    let mut found: Vec<&str> =
-        texts.lines().filter(|line| line.starts_with("# HELP ") || line.starts_with("# TYPE ")).collect();
+    let mut found: Vec<&str> = texts
+        .lines()
+        .filter(|line| line.starts_with("# HELP ") || line.starts_with("# TYPE "))
+        .filter(|line| !line.starts_with("# TYPE a "))
+        .collect();
     found.sort_unstable();
     found.dedup();
     let golden = include_str!("../data/help.txt");

@@ -9,6 +9,7 @@ use promdrop::collect::netstat::netlink::{BUFFER, dump};
 use promdrop::collect::netstat::wire::{Counts, IpFamily, Request, TcpState};
 use promdrop::collect::netstat::{CONNECTIONS, Error, MODULE, WAITING};
 use promdrop::collect::stop::Stop;
+use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Failure, Outcome, Run, State};
 use promdrop::config::yaml::{Node, Problems, Section};
 use promdrop::config::{Header, OnFailure};
@@ -36,7 +37,8 @@ fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
     let mut section = Section::open(MODULE.name, &empty, &problems).unwrap();
     let collector = (MODULE.read)(&mut section, &header).unwrap();
     let previous = State::default();
-    collector.collect(&Run { collector: "netstat", deadline, timeout: TIMEOUT, previous: &previous, stop })
+    let run = Run { collector: "netstat", deadline, timeout: TIMEOUT, previous: &previous, stop };
+    collector.collect(&run, &mut Trace::default())
 }
 
 fn collect_now() -> Collection {

@@ -11,10 +11,11 @@ use promdrop::collect::ping::packet::{self, Version};
 use promdrop::collect::ping::session::Address;
 use promdrop::collect::ping::socket::{Send, Socket};
 use promdrop::collect::stop::Stop;
+use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Collector, Failure, Run, State, ping};
 use promdrop::config::yaml::{Section, decode};
 use promdrop::config::{Header, OnFailure};
-use promdrop::exposition::Sample;
+use promdrop::exposition::{Family, Sample};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::support::need;
@@ -50,24 +51,29 @@ fn collector(section: &str) -> Box<dyn Collector> {
     read.unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
-fn collect(collector: &dyn Collector, previous: &State) -> Result<Collection, Failure> {
-    let timeout = Duration::from_secs(30);
-    let stop = Stop::listen().unwrap();
-    collector.collect(&Run {
-        collector: "ping",
-        deadline: Instant::now() + timeout,
-        timeout,
-        previous,
-        stop: &stop,
-    })
+/// What a run found and noted.
+#[derive(Debug)]
+struct Found {
+    families: Vec<Family>,
+    state: State,
+    notes: Vec<String>,
 }
 
-fn run(section: &str) -> Collection {
+fn collect(collector: &dyn Collector, previous: &State) -> Result<Found, Failure> {
+    let timeout = Duration::from_secs(30);
+    let stop = Stop::listen().unwrap();
+    let run = Run { collector: "ping", deadline: Instant::now() + timeout, timeout, previous, stop: &stop };
+    let mut trace = Trace::default();
+    let Collection { families, state } = collector.collect(&run, &mut trace)?;
+    Ok(Found { families, state, notes: trace.notes })
+}
+
+fn run(section: &str) -> Found {
     collect(&*collector(section), &State::default()).unwrap()
 }
 
 /// The values of a family, by target.
-fn values(collection: &Collection, family: &str) -> BTreeMap<String, f64> {
+fn values(collection: &Found, family: &str) -> BTreeMap<String, f64> {
     let found = collection.families.iter().find(|f| f.name == family);
     let samples = found.map(|f| f.samples.as_slice()).unwrap_or_default();
     samples
@@ -79,12 +85,12 @@ fn values(collection: &Collection, family: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-fn value(collection: &Collection, family: &str, target: &str) -> Option<f64> {
+fn value(collection: &Found, family: &str, target: &str) -> Option<f64> {
     values(collection, family).get(target).copied()
 }
 
 /// How many times are in the histogram of a target.
-fn in_histogram(collection: &Collection, target: &str) -> Option<f64> {
+fn in_histogram(collection: &Found, target: &str) -> Option<f64> {
     let family = collection.families.iter().find(|family| family.name == "ping_rtt_seconds")?;
     let is_count = |sample: &&Sample| sample.name == "ping_rtt_seconds_count" && sample.labels[0].1 == target;
     family.samples.iter().find(is_count).map(|sample| sample.value)

@@ -1,32 +1,36 @@
 //! `module: command`: any command or script, run safely and to its very end.
 //!
-//! promdrop starts itself again as a small [`supervisor`] that runs the one command ([`process`] is promdrop's side
-//! of it), and makes families of what the command printed by the format that the definition names ([`output`]).
+//! promdrop starts itself again as a small `supervisor` that runs the one command ([`process`] is promdrop's side of
+//! it), and that once more as the `launch`er that becomes the command. Of what the command printed it makes families
+//! by the format that the definition names ([`output`](super::output)).
 
 pub mod account;
-pub mod output;
+mod launch;
 pub mod process;
 pub mod protocol;
 mod ready;
 mod spawn;
-pub mod supervisor;
+mod supervisor;
 mod tree;
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
+use super::output::{Format, Output};
+use super::trace::Trace;
 use super::{Collection, Collector, Failure, Module, Outcome, Run};
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, read_text};
 use crate::config::{Header, trust};
 use crate::diagnostic::printable;
 use account::Account;
-use output::Reader;
 use protocol::{Captured, End, Report, STDOUT_LIMIT, Specification, Step};
 
 /// The module.
@@ -37,6 +41,15 @@ pub const MODULE: Module = Module {
     read: |section, header| read(section, header).map(|command| Box::new(command) as Box<dyn Collector>),
 };
 
+/// The program of a stage of running a command, by the word that promdrop's own processes are started with.
+pub fn stage(word: &OsStr) -> Option<fn() -> ExitCode> {
+    match word.to_str()? {
+        "supervise" => Some(supervisor::main),
+        "launch" => Some(launch::main),
+        _ => None,
+    }
+}
+
 /// A configured command.
 #[derive(Debug)]
 pub struct Command {
@@ -44,7 +57,7 @@ pub struct Command {
     directory: String,
     environment: Vec<(String, String)>,
     user: Option<String>,
-    reader: Box<dyn Reader>,
+    output: Format,
 }
 
 /// Reads the section `command:`.
@@ -66,9 +79,9 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
     let directory =
         section.optional::<Directory>("directory").map_or_else(|| "/".to_owned(), |found| found.0);
     let environment = section.optional::<Environment>("environment").map(|found| found.0).unwrap_or_default();
-    let reader = match section.node("output") {
-        Some(_) => section.optional::<Box<dyn Reader>>("output"),
-        None => Some(output::default_reader()),
+    let output = match section.node("output") {
+        Some(_) => section.optional::<Format>("output"),
+        None => Some(Format::default()),
     };
     let user = header.user.clone();
     // One that is not there (yet) is no problem of the definition.
@@ -78,12 +91,12 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
         section.report("argv", wrong);
     }
     let argv = argv.or_else(|| Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), shell?]))?;
-    Some(Command { argv, directory, environment, user, reader: reader? })
+    Some(Command { argv, directory, environment, user, output: output? })
 }
 
 impl Collector for Command {
-    fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure> {
-        self.collect_by(Path::new("/proc/self/exe"), run)
+    fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
+        self.collect_by(Path::new("/proc/self/exe"), run, trace)
     }
 }
 
@@ -92,7 +105,12 @@ impl Command {
     ///
     /// # Errors
     /// As `collect`.
-    pub fn collect_by(&self, supervisor: &Path, run: &Run<'_>) -> Result<Collection, Failure> {
+    pub fn collect_by(
+        &self,
+        supervisor: &Path,
+        run: &Run<'_>,
+        trace: &mut Trace,
+    ) -> Result<Collection, Failure> {
         if run.stop.is_raised() {
             return Err(Failure::stopped());
         }
@@ -104,19 +122,9 @@ impl Command {
             }
             Failure::new(Outcome::Internal, fault.to_string())
         })?;
-        let stderr = stderr_text(&report.stderr);
-        self.outcome(&report, &specification, run)
-            .map(|families| Collection {
-                families,
-                notes: notes(&report),
-                stderr: stderr.clone(),
-                ..Collection::default()
-            })
-            .map_err(|failure| {
-                let detail =
-                    std::iter::once(failure.detail).chain(notes(&report)).filter(|line| !line.is_empty());
-                Failure { detail: detail.collect::<Vec<_>>().join("\n"), stderr, ..failure }
-            })
+        let found = self.outcome(&report, &specification, run);
+        tell(report, trace);
+        Ok(Collection { families: found?, ..Collection::default() })
     }
 
     fn specification(&self, run: &Run<'_>) -> Result<Specification, Failure> {
@@ -134,6 +142,7 @@ impl Command {
             environment: account.environment(std::env::var("TZ").ok(), &self.environment),
             directory: self.directory.clone(),
             identity: account.identity,
+            umask: 0o022,
             timeout: run.deadline.saturating_duration_since(Instant::now()),
         })
     }
@@ -147,18 +156,15 @@ impl Command {
     ) -> Result<Vec<crate::exposition::Family>, Failure> {
         let failure = |outcome, message: String| Err(Failure::new(outcome, message));
         match report.end {
-            End::Exited(0) => self.reader.families(&report.stdout.bytes).map_err(|unreadable| Failure {
-                detail: unreadable.detail,
-                ..Failure::new(Outcome::Output, unreadable.message)
-            }),
-            End::Exited(status) => failure(Outcome::Exit, format!("it exited with status {status}")),
-            End::Signalled(number) => failure(
-                Outcome::Signal,
-                match Signal::try_from(number) {
-                    Ok(signal) => format!("it was ended by signal {number} ({signal})"),
-                    Err(_) => format!("it was ended by signal {number}"),
-                },
-            ),
+            End::Exited(status) if status == 0 || self.output.accepts(status) => {
+                let output = Output { stdout: &report.stdout.bytes, status };
+                self.output.families(&output).map_err(|unreadable| Failure {
+                    detail: unreadable.detail,
+                    ..Failure::new(Outcome::Output, unreadable.message)
+                })
+            }
+            End::Exited(status) => failure(Outcome::Exit, format!("it {}", exited(status))),
+            End::Signalled(number) => failure(Outcome::Signal, format!("it {}", signalled(number))),
             End::TimedOut => failure(
                 Outcome::Timeout,
                 format!("it did not end within {}", humantime::format_duration(run.timeout)),
@@ -189,6 +195,9 @@ fn not_started(step: Step, errno: Errno, specification: &Specification) -> Strin
     };
     let cause = errno.desc();
     match (step, errno) {
+        (Step::Launcher, _) => {
+            "promdrop's launcher ended too early: was it killed, or is memory short?".to_owned()
+        }
         (Step::User, _) => {
             format!("can't become {user}: {cause}; promdrop lacks the capability, see its unit")
         }
@@ -217,7 +226,34 @@ fn not_started(step: Step, errno: Errno, specification: &Specification) -> Strin
     }
 }
 
-/// What is worth saying whatever the result.
+fn exited(status: i32) -> String {
+    format!("exited with status {status}")
+}
+
+fn signalled(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(signal) => format!("was ended by signal {number} ({signal})"),
+        Err(_) => format!("was ended by signal {number}"),
+    }
+}
+
+/// What is worth telling of `report` whatever it means.
+fn tell(report: Report, trace: &mut Trace) {
+    trace.stderr = stderr_text(&report.stderr);
+    trace.notes = notes(&report);
+    trace.ended = match report.end {
+        End::Exited(status) => Some(exited(status)),
+        End::Signalled(number) => Some(signalled(number)),
+        End::TimedOut => Some("was ended at its timeout".into()),
+        End::OverLimit => Some("was ended for too much output".into()),
+        End::Stopped => Some("was ended because promdrop was told to end".into()),
+        End::NotStarted(..) => None,
+    };
+    // Of what never began, all that was used was the launcher's.
+    trace.usage = trace.ended.is_some().then_some(report.usage);
+    trace.output = report.stdout.bytes;
+}
+
 fn notes(report: &Report) -> Vec<String> {
     let processes = |count: usize| if count == 1 { "1 process".into() } else { format!("{count} processes") };
     let mut notes = Vec::new();

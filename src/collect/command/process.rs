@@ -125,7 +125,6 @@ impl Supervisor {
         let spawn = Spawn {
             program: program.to_str().ok_or(Errno::EINVAL)?,
             argv: &["promdrop-supervisor".into(), "supervise".into()],
-            environment: &[],
             stdin: stdin_end.as_fd(),
             stdout: stdout_end.as_fd(),
             stderr: None,

@@ -1,8 +1,11 @@
 //! What promdrop tells its supervisor, and what comes back: length-prefixed frames on two pipes.
 
+use std::io::{self, Read};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::collect::trace::Usage;
 
 /// A command writes at most this much to its stdout; more is not read, and the command is ended.
 pub const STDOUT_LIMIT: usize = 4 << 20;
@@ -41,6 +44,8 @@ pub struct Specification {
     pub directory: String,
     /// Whom it runs as; `None`: as promdrop.
     pub identity: Option<Identity>,
+    /// The permissions that files it makes don't get.
+    pub umask: u32,
     /// It is ended after this long, or after [`LONGEST`].
     pub timeout: Duration,
 }
@@ -69,6 +74,8 @@ pub struct Report {
     pub survivors: usize,
     /// Its output did not end with it and what it left behind: a process out of reach holds it open.
     pub undrained: bool,
+    /// What it used, its launcher included.
+    pub usage: Usage,
     /// What it wrote to stdout.
     pub stdout: Captured,
     /// What it wrote to stderr.
@@ -95,6 +102,8 @@ pub enum End {
 /// A step of starting a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
+    /// Starting the launcher, which takes the others.
+    Launcher,
     /// Becoming its user.
     User,
     /// Entering its directory.
@@ -121,9 +130,17 @@ impl Specification {
         Some(out)
     }
 
-    /// From the content of a frame.
-    pub fn decode(content: &[u8]) -> Option<Self> {
-        serde_json::from_slice(content).ok()
+    /// Reads the frame that [`encode`](Self::encode) made, and no byte more.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where `from` ends before.
+    pub fn receive(from: &mut impl Read) -> io::Result<Self> {
+        let mut prefix = [0; 4];
+        from.read_exact(&mut prefix)?;
+        let length = frame_length(prefix).ok_or(io::ErrorKind::InvalidData)?;
+        let mut content = vec![0; length];
+        from.read_exact(&mut content)?;
+        serde_json::from_slice(&content).map_err(Into::into)
     }
 }
 
@@ -139,6 +156,7 @@ impl Report {
             leftovers: 0,
             survivors: 0,
             undrained: false,
+            usage: Usage::default(),
             stdout: Captured::default(),
             stderr: Captured::default(),
         }
@@ -166,7 +184,7 @@ impl Report {
 }
 
 /// The length that a frame begins with, if it is an allowed one.
-pub fn frame_length(prefix: [u8; 4]) -> Option<usize> {
+fn frame_length(prefix: [u8; 4]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(prefix)).ok().filter(|length| *length <= FRAME_LIMIT)
 }
 
@@ -216,6 +234,7 @@ mod tests {
             leftovers: usize::MAX,
             survivors: usize::MAX,
             undrained: false,
+            usage: Usage { cpu: Duration::MAX, memory_peak: u64::MAX },
             stdout: Captured { bytes: vec![0; STDOUT_LIMIT], truncated: false },
             stderr: Captured { bytes: vec![0; STDERR_LIMIT], truncated: false },
         };
@@ -232,6 +251,7 @@ mod tests {
             environment: Vec::new(),
             directory: "/".into(),
             identity: None,
+            umask: 0,
             timeout: Duration::from_secs(1),
         };
         assert_eq!(long.encode(), None);

@@ -9,7 +9,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
-/// A program to start. It gets stdin, stdout, stderr and what else is open without close-on-exec; no signal is
+/// A program to start, without any environment. It gets stdin, stdout, stderr and what else is open without close-on-exec; no signal is
 /// ignored in it, but for 32 and 33, libc's own, which glibc's posix_spawn always leaves so.
 #[derive(Debug)]
 pub struct Spawn<'a> {
@@ -17,8 +17,6 @@ pub struct Spawn<'a> {
     pub program: &'a str,
     /// Its arguments, its name first.
     pub argv: &'a [String],
-    /// Its whole environment.
-    pub environment: &'a [(String, String)],
     /// Where it reads.
     pub stdin: BorrowedFd<'a>,
     /// Where it writes.
@@ -40,10 +38,6 @@ impl Spawn<'_> {
         let text = |text: &str| CString::new(text).map_err(|_| Errno::EINVAL);
         let program = text(self.program)?;
         let argv = self.argv.iter().map(|word| text(word)).collect::<nix::Result<Vec<_>>>()?;
-        let environment = self.environment.iter();
-        let environment = environment
-            .map(|(name, value)| text(&format!("{name}={value}")))
-            .collect::<nix::Result<Vec<_>>>()?;
 
         let mut files = PosixSpawnFileActions::init()?;
         files.add_dup2(self.stdin.as_raw_fd(), 0)?;
@@ -61,7 +55,7 @@ impl Spawn<'_> {
             attributes.set_pgroup(Pid::from_raw(0))?;
         }
         attributes.set_flags(flags)?;
-        start_only_here(&program, &files, &attributes, &argv, &environment)
+        start_only_here(&program, &files, &attributes, &argv)
     }
 }
 
@@ -71,7 +65,6 @@ fn start_only_here(
     files: &PosixSpawnFileActions,
     attributes: &PosixSpawnAttr,
     argv: &[CString],
-    environment: &[CString],
 ) -> nix::Result<Pid> {
-    nix::spawn::posix_spawn(program.as_c_str(), files, attributes, argv, environment)
+    nix::spawn::posix_spawn(program.as_c_str(), files, attributes, argv, &[] as &[CString])
 }

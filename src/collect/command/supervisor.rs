@@ -3,7 +3,7 @@
 //! It is the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER) of all that the command starts, so a daemon that
 //! forks twice becomes its child and not init's. waitpid says `ECHILD` once the last of them is gone.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,18 +11,20 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{Gid, Pid, Uid, getpgid, pipe2, setgroups, setresgid, setresuid};
+use nix::sys::time::TimeValLike;
+use nix::unistd::{Pid, getpgid, pipe2};
 use rustix::process::WaitOptions;
 
 use super::protocol::{
-    Captured, DRAIN, End, GRACE, Identity, KILL_LIMIT, LINGER, LONGEST, Report, STDERR_LIMIT, STDOUT_LIMIT,
-    Specification, Step, frame_length,
+    Captured, DRAIN, End, GRACE, KILL_LIMIT, LINGER, LONGEST, Report, STDERR_LIMIT, STDOUT_LIMIT,
+    Specification,
 };
 use super::ready::ready;
-use super::spawn::Spawn;
-use super::tree;
+use super::{launch, tree};
+use crate::collect::trace::Usage;
 
 /// Between two rounds of KILL, for those that fork faster than they are found.
 const KILL_ROUND: Duration = Duration::from_millis(5);
@@ -58,15 +60,12 @@ fn supervise() -> Result<(), Fault> {
     close_inherited().map_err(fault("close what it inherited"))?;
     let signals = listen().map_err(fault("listen for signals"))?;
     isolate()?;
-    let specification = match receive() {
+    let specification = match Specification::receive(&mut io::stdin().lock()) {
         // promdrop was told to end or has died before it said what to run.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
         received => received.map_err(fault("read what to run"))?,
     };
-    let report = match start(&specification)? {
-        Ok(started) => Supervision::of(started, signals, specification.timeout).run()?,
-        Err((step, errno)) => Report::not_started(step, errno as i32),
-    };
+    let report = Supervision::of(start(&specification)?, signals, specification.timeout).run()?;
     let report = report.encode().ok_or_else(|| Fault("report", io::ErrorKind::InvalidData.into()))?;
     match io::stdout().write_all(&report).and_then(|()| io::stdout().flush()) {
         // promdrop has died: there is nobody to tell, and cron need not mail it.
@@ -108,98 +107,25 @@ fn isolate() -> Result<(), Fault> {
     rustix::thread::set_capabilities(None, sets).map_err(fault("drop its capabilities"))
 }
 
-fn receive() -> io::Result<Specification> {
-    let mut stdin = io::stdin().lock();
-    let mut prefix = [0; 4];
-    stdin.read_exact(&mut prefix)?;
-    let length = frame_length(prefix).ok_or(io::ErrorKind::InvalidData)?;
-    let mut content = vec![0; length];
-    stdin.read_exact(&mut content)?;
-    Specification::decode(&content).ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
 /// A command that runs.
 struct Started {
     pid: Pid,
     at: Instant,
+    launcher: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
 
-/// Starts the command as its user. The ids are the supervisor's own for that moment, with root saved, since between
-/// fork and exec there is no place for safe code. A hostile command could signal its supervisor in that moment, which
-/// [`process`](super::process) answers by killing the session.
-fn start(specification: &Specification) -> Result<Result<Started, (Step, Errno)>, Fault> {
+fn start(specification: &Specification) -> Result<Started, Fault> {
     let (stdout, stdout_end) = pipe2(OFlag::O_CLOEXEC).map_err(fault("make a pipe"))?;
     let (stderr, stderr_end) = pipe2(OFlag::O_CLOEXEC).map_err(fault("make a pipe"))?;
     for end in [&stdout, &stderr] {
         fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(fault("set up a pipe"))?;
     }
-    let null = std::fs::File::open("/dev/null").map_err(fault("open /dev/null"))?;
-    let spawn = Spawn {
-        program: &specification.program,
-        argv: &specification.argv,
-        environment: &specification.environment,
-        stdin: null.as_fd(),
-        stdout: stdout_end.as_fd(),
-        stderr: Some(stderr_end.as_fd()),
-        blocked: SigSet::empty(),
-        own_group: true,
-    };
-    let own = Own::remember().map_err(fault("read its own groups"))?;
     let at = Instant::now();
-    let started = match &specification.identity {
-        Some(identity) => become_user(identity).map_err(|errno| (Step::User, errno)),
-        None => Ok(()),
-    }
-    // As the user, who may not be let in where root is, or the other way round (NFS).
-    .and_then(|()| {
-        nix::unistd::chdir(specification.directory.as_str()).map_err(|errno| (Step::Directory, errno))
-    })
-    .and_then(|()| spawn.start().map_err(|errno| (Step::Program, errno)));
-    if specification.identity.is_some()
-        && let Err(errno) = own.restore()
-    {
-        if let Ok(pid) = started {
-            let _ = killpg(pid, Signal::SIGKILL);
-        }
-        return Err(Fault("become root again", errno.into()));
-    }
-    Ok(started.map(|pid| Started { pid, at, stdout, stderr }))
-}
-
-/// The ids that the supervisor was started with.
-#[derive(PartialEq, Eq)]
-struct Own {
-    uid: Uid,
-    gid: Gid,
-    groups: Vec<Gid>,
-}
-
-impl Own {
-    fn remember() -> nix::Result<Self> {
-        Ok(Self { uid: Uid::effective(), gid: Gid::effective(), groups: nix::unistd::getgroups()? })
-    }
-
-    fn restore(&self) -> nix::Result<()> {
-        // Without the capability to become somebody else there is none to come back with, and nothing to come back from.
-        if Self::remember()? == *self {
-            return Ok(());
-        }
-        setresuid(self.uid, self.uid, self.uid)?;
-        setresgid(self.gid, self.gid, self.gid)?;
-        setgroups(&self.groups)
-    }
-}
-
-fn become_user(identity: &Identity) -> nix::Result<()> {
-    let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
-    let gid = Gid::from_raw(identity.gid);
-    let uid = Uid::from_raw(identity.uid);
-    setgroups(&groups)?;
-    setresgid(gid, gid, gid)?;
-    // exec makes the saved id that of the user too.
-    setresuid(uid, uid, Uid::effective())
+    let (pid, launcher) = launch::start(specification, stdout_end.as_fd(), stderr_end.as_fd())
+        .map_err(fault("start a launcher"))?;
+    Ok(Started { pid, at, launcher: launcher.into(), stdout, stderr })
 }
 
 /// A command being watched until nothing of it is left.
@@ -215,6 +141,8 @@ struct Supervision {
     /// When the phase is over.
     until: Instant,
     leftovers: usize,
+    /// Ends when the command's program begins.
+    launcher: Pipe,
     stdout: Pipe,
     stderr: Pipe,
     /// Nobody at the other end of stdin is waiting any more.
@@ -246,6 +174,7 @@ impl Supervision {
             phase: Phase::Run,
             until: started.at + timeout.min(LONGEST),
             leftovers: 0,
+            launcher: Pipe::new(started.launcher, Keep::First(CHUNK)),
             stdout: Pipe::new(started.stdout, Keep::First(STDOUT_LIMIT)),
             stderr: Pipe::new(started.stderr, Keep::Last(STDERR_LIMIT)),
             abandoned: false,
@@ -260,7 +189,7 @@ impl Supervision {
                 self.enter(Phase::Drain, now + DRAIN);
             }
             match self.phase {
-                Phase::Drain if self.stdout.ended() && self.stderr.ended() => break,
+                Phase::Drain if self.drained() => break,
                 Phase::Drain if now >= self.until => break,
                 Phase::Run if self.own_end.is_some() => self.enter(Phase::Linger, now + LINGER),
                 Phase::Run if now >= self.until => self.end(End::TimedOut),
@@ -280,18 +209,28 @@ impl Supervision {
             self.wait()?;
         }
         let survivors = if self.reap() { 0 } else { tree::descendants(Pid::this()).len() };
-        let Some((end, ended_at)) = self.cause.or(self.own_end) else {
+        let Some((mut end, ended_at)) = self.cause.or(self.own_end) else {
             return Err(Fault("tell how the command ended", Errno::ECHILD.into()));
         };
+        if self.cause.is_none()
+            && let Some((step, errno)) = launch::failed(&self.launcher.bytes)
+        {
+            end = End::NotStarted(step, errno);
+        }
         Ok(Report {
             end,
             duration: ended_at.saturating_duration_since(self.at),
             leftovers: self.leftovers,
             survivors,
-            undrained: !(self.stdout.ended() && self.stderr.ended()),
+            undrained: !self.drained(),
+            usage: usage().map_err(fault("ask what the command used"))?,
             stdout: self.stdout.captured(),
             stderr: self.stderr.captured(),
         })
+    }
+
+    fn drained(&self) -> bool {
+        self.launcher.ended() && self.stdout.ended() && self.stderr.ended()
     }
 
     fn enter(&mut self, phase: Phase, until: Instant) {
@@ -355,10 +294,11 @@ impl Supervision {
             limit = limit.min(KILL_ROUND);
         }
         let stdin = io::stdin();
-        let [promdrop, signals, stdout, stderr] = ready(
+        let [promdrop, signals, launcher, stdout, stderr] = ready(
             [
                 (!self.abandoned).then(|| PollFd::new(stdin.as_fd(), PollFlags::POLLIN)),
                 Some(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)),
+                self.launcher.poll_fd(),
                 self.stdout.poll_fd(),
                 self.stderr.poll_fd(),
             ],
@@ -377,6 +317,9 @@ impl Supervision {
                 }
             }
         }
+        if launcher {
+            self.launcher.take_in();
+        }
         if stdout {
             self.stdout.take_in();
             if self.stdout.truncated {
@@ -388,6 +331,17 @@ impl Supervision {
         }
         Ok(())
     }
+}
+
+/// What all that ended has used.
+fn usage() -> nix::Result<Usage> {
+    let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let cpu = used.user_time() + used.system_time();
+    let micros = cpu.num_microseconds();
+    Ok(Usage {
+        cpu: Duration::from_micros(u64::try_from(micros).unwrap_or_default()),
+        memory_peak: u64::try_from(used.max_rss()).unwrap_or_default().saturating_mul(1024),
+    })
 }
 
 /// What is kept of too much output.

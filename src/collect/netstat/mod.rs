@@ -8,6 +8,7 @@ pub mod wire;
 
 use nix::errno::Errno;
 
+use super::trace::Trace;
 use super::{Collection, Collector, Failure, Module, Outcome, Run};
 use crate::config::Header;
 use crate::config::yaml::Section;
@@ -60,7 +61,7 @@ fn read(_: &mut Section<'_>, _: &Header) -> Option<Box<dyn Collector>> {
 }
 
 impl Collector for Netstat {
-    fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure> {
+    fn collect(&self, run: &Run<'_>, _: &mut Trace) -> Result<Collection, Failure> {
         let mut buffer = vec![0; netlink::BUFFER];
         let counts =
             count(|request| netlink::dump(request, run.deadline, run.stop, &mut buffer)).map_err(failure)?;

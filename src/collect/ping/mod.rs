@@ -34,6 +34,7 @@ use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::cumulative::{Histogram, Totals};
+use super::trace::Trace;
 use super::{Collection, Collector, Failure, Module, Outcome, Run, State};
 use crate::config::Header;
 use crate::config::yaml::{Field, Node, Problems, Section, Wrong, read_integer};
@@ -258,7 +259,7 @@ struct Resolved<'a> {
 type Tallied<'a> = (&'a Target, Address, &'a Tally);
 
 impl Collector for Ping {
-    fn collect(&self, run: &Run<'_>) -> Result<Collection, Failure> {
+    fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
         let deadline = run.deadline.checked_sub(RESERVE).unwrap_or(run.deadline);
         let resolved = self.resolve(deadline, run)?;
         let keys = RandomState::new();
@@ -292,23 +293,22 @@ impl Collector for Ping {
             let message = "no probe was sent: this host had no time or no room for any";
             return Err(Failure::new(Outcome::Timeout, message));
         }
-        let mut collection = Collection::default();
         let unresolved = resolved.iter().filter_map(|r| {
             let why = r.address.as_ref().err()?;
             Some(format!("{}: {why}", r.target.text))
         });
-        note(&mut collection.notes, unresolved.collect());
+        note(&mut trace.notes, unresolved.collect());
         for (error, targets) in &missing {
-            collection.notes.push(format!("targets without numbers: {targets}: {error}"));
+            trace.notes.push(format!("targets without numbers: {targets}: {error}"));
         }
         let refused = probed.iter().zip(session.tallies()).filter(|(_, tally)| tally.refused > 0);
         let refused = refused.map(|((target, address), tally)| {
             let why = refusals.get(address).map_or("refused", |error| error.desc());
             format!("{}: {} of {} probes could not be sent: {why}", target.text, tally.refused, tally.sent)
         });
-        note(&mut collection.notes, refused.collect());
+        note(&mut trace.notes, refused.collect());
         if session.unsent() > 0 {
-            collection.notes.push(format!(
+            trace.notes.push(format!(
                 "{} probes were not sent and do not count: this host had no time or no room for them",
                 session.unsent()
             ));
@@ -316,7 +316,7 @@ impl Collector for Ping {
         let lost = session.tallies().iter().any(|tally| tally.received < tally.sent);
         let dropped: u64 = if lost { sockets.iter().map(Socket::dropped).sum() } else { 0 };
         if dropped > 0 {
-            collection.notes.push(format!(
+            trace.notes.push(format!(
                 "{dropped} received packets found no room and may show as loss: raise sysctl net.core.rmem_max"
             ));
         }
@@ -325,8 +325,8 @@ impl Collector for Ping {
             .zip(session.tallies())
             .map(|((target, address), tally)| (*target, *address, tally))
             .collect();
-        (collection.families, collection.state) = families(&resolved, &tallied, run.previous);
-        Ok(collection)
+        let (families, state) = families(&resolved, &tallied, run.previous);
+        Ok(Collection { families, state })
     }
 }
 

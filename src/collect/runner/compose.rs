@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::before::Before;
 use crate::collect::health::{self, Health};
+use crate::collect::trace::Trace;
 use crate::collect::{Collection, Failure, Outcome, State};
 use crate::config::fields::Stem;
 use crate::config::{Header, OnFailure};
@@ -48,6 +49,7 @@ pub struct Ran {
     pub began: u64,
     pub took: Duration,
     pub result: Result<Collection, Failure>,
+    pub trace: Trace,
 }
 
 /// The header and the families that tell of `ran`. Pure.
@@ -105,6 +107,7 @@ pub fn compose(
         series,
         stale: head.stale,
         runs: &runs,
+        usage: ran.trace.usage,
     };
     families.extend(health.families());
     (head, families)

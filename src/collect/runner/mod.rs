@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::machine::Machine;
 use super::stop::Stop;
+use super::trace::Trace;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
@@ -73,11 +74,15 @@ impl Runner<'_> {
         let slot = wanted(slots, before.slot)?;
         let began = now();
         let clock = Instant::now();
-        let result = attempt(module.as_ref(), stem, header, &before.module_state, self.stop);
+        let mut trace = Trace::default();
+        let result = attempt(module.as_ref(), stem, header, &before.module_state, self.stop, &mut trace);
         let report = match result {
-            Err(failure) if failure.stopped => Report::failed(stem, failure),
+            Err(failure) if failure.stopped => {
+                Report { notes: trace.notes, stderr: trace.stderr, ..Report::failed(stem, failure) }
+            }
             result => {
-                self.publish(stem, header, &before, Ran { slots, slot, began, took: clock.elapsed(), result })
+                let took = clock.elapsed();
+                self.publish(stem, header, &before, Ran { slots, slot, began, took, result, trace })
             }
         };
         drop(lock);
@@ -117,7 +122,8 @@ impl Runner<'_> {
             user: None,
             labels: Vec::new(),
         };
-        let ran = Ran { slots, slot, began: self::now(), took: Duration::ZERO, result: Err(failure) };
+        let (began, took, trace) = (self::now(), Duration::ZERO, Trace::default());
+        let ran = Ran { slots, slot, began, took, result: Err(failure), trace };
         let report = self.publish(stem, &header, &before, ran);
         drop(lock);
         Some(report)
@@ -125,8 +131,7 @@ impl Runner<'_> {
 
     /// Publishes the result; where the numbers can't be published as they are, the failure to.
     fn publish(&self, stem: &Stem, header: &Header, before: &Before, mut ran: Ran) -> Report {
-        let mut notes = ran.result.as_mut().map(|c| std::mem::take(&mut c.notes)).unwrap_or_default();
-        let mut stderr = ran.result.as_mut().map(|c| std::mem::take(&mut c.stderr)).unwrap_or_default();
+        let mut notes = std::mem::take(&mut ran.trace.notes);
         if let Ok(found) = &mut ran.result
             && let Err(failure) = label(found, header)
         {
@@ -174,13 +179,10 @@ impl Runner<'_> {
         }
         let mut report = match ran.result {
             Ok(_) => Report::success(stem),
-            Err(failure) => {
-                stderr.push_str(&failure.stderr);
-                Report::failed(stem, failure)
-            }
+            Err(failure) => Report::failed(stem, failure),
         };
         report.notes = notes;
-        report.stderr = stderr;
+        report.stderr = ran.trace.stderr;
         report.news = news;
         report
     }
@@ -205,6 +207,7 @@ fn attempt(
     header: &Header,
     previous: &State,
     stop: &Stop,
+    trace: &mut Trace,
 ) -> Result<Collection, Failure> {
     let run = Run {
         collector: stem.as_str(),
@@ -213,20 +216,19 @@ fn attempt(
         previous,
         stop,
     };
-    let found =
-        catch_unwind(AssertUnwindSafe(|| module.collect(&run))).unwrap_or_else(|_| Err(Failure::fault()))?;
+    let found = catch_unwind(AssertUnwindSafe(|| module.collect(&run, trace)))
+        .unwrap_or_else(|_| Err(Failure::fault()))?;
     if let Some(family) = found.families.iter().find(|family| family.name.starts_with(OWN_PREFIX)) {
         let message = format!("names that begin with `{OWN_PREFIX}` are promdrop's own");
         let mut failure = Failure::new(Outcome::Invalid, message);
         failure.detail = format!("the output has a family `{}`: rename it", family.name);
-        failure.stderr = found.stderr;
         return Err(failure);
     }
     Ok(found)
 }
 
 /// Runs `definition` as [`Runner::run`] would and publishes nothing: what would be published, with what `claims` claim,
-/// in `directory` as it is now, or why not.
+/// in `directory` as it is now, or why not; either way, what else is worth telling is in `trace`.
 ///
 /// # Errors
 /// The failure that a run would report.
@@ -235,22 +237,23 @@ pub fn rehearse(
     directory: Option<&Directory>,
     claims: &Claims,
     stop: &Stop,
+    trace: &mut Trace,
 ) -> Result<Collection, Failure> {
     let Definition { stem, header, module, .. } = definition;
     let before = directory.map_or(Ok(Before::default()), |directory| Before::read(directory, stem))?;
     let (began, clock) = (now(), Instant::now());
-    let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop)?;
+    let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop, trace)?;
     label(&mut found, header)?;
     let slots = Slots::new(header.interval, Duration::ZERO);
-    let mut ran = Ran { slots, slot: slots.at(began), began, took: clock.elapsed(), result: Ok(found) };
+    let (slot, took) = (slots.at(began), clock.elapsed());
+    let ran = Ran { slots, slot, began, took, result: Ok(found), trace: std::mem::take(trace) };
     let (head, families) = compose(stem, header, claims, &before, &ran, &Kept::All);
     let refused = match directory {
         Some(directory) => directory.rehearse_for(claims, &head, &families),
         None => textfile::check(&head, &families),
     };
-    if let (Ok(found), Err(error)) = (&mut ran.result, refused) {
-        return Err(Failure { stderr: std::mem::take(&mut found.stderr), ..refusal(&error) });
-    }
+    *trace = ran.trace;
+    refused.map_err(|error| refusal(&error))?;
     ran.result
 }
 

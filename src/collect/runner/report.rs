@@ -17,7 +17,7 @@ pub struct Report {
     pub detail: String,
     /// What it wrote to stderr, bounded.
     pub stderr: String,
-    /// Things worth saying though it succeeded.
+    /// Things worth saying whatever the result.
     pub notes: Vec<String>,
     /// Whether this is news: the result has changed since the last run, or an hour has begun since.
     pub news: bool,
@@ -44,7 +44,6 @@ impl Report {
             outcome: failure.outcome,
             message: failure.message,
             detail: failure.detail,
-            stderr: failure.stderr,
             stopped: failure.stopped,
             ..Self::success(stem)
         }

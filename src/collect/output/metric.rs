@@ -1,0 +1,358 @@
+//! Metrics: what a definition wants to be made of records. One [`Mapping`] for all formats that give records.
+
+mod reading;
+mod series;
+
+use std::borrow::Cow;
+
+use super::record::{Found, Record, Records};
+use super::{Reader, Unreadable, plain};
+use crate::config::fields::{read_help, read_labels, read_metric_name};
+use crate::config::pattern::Pattern;
+use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, nearest, read_text};
+use crate::exposition::{Family, Kind, Labels};
+use reading::Reading;
+use series::{Reduce, Series};
+
+/// The field that a metric's value stands in where it doesn't say.
+const VALUE: &str = "value";
+
+/// Records made families.
+#[derive(Debug)]
+pub struct Mapping {
+    records: Box<dyn Records>,
+    metrics: Vec<Metric>,
+}
+
+/// One metric.
+#[derive(Debug)]
+struct Metric {
+    name: String,
+    /// `None`: as the metric of the same name before it.
+    kind: Option<Kind>,
+    help: Option<String>,
+    /// The field of the value; `None` where records are only counted.
+    value: Option<String>,
+    labels: Labels,
+    /// `None`: the format's own.
+    labels_from: Option<Vec<(String, String)>>,
+    filters: Vec<(String, Pattern)>,
+    optional: bool,
+    reading: Reading,
+    reduce: Option<Reduce>,
+}
+
+/// Reads the metrics of `output:`, which stand in a list `metrics`, or one directly in it.
+pub fn read(section: &mut Section<'_>, records: Box<dyn Records>) -> Option<Box<dyn Reader>> {
+    let metrics = match section.node("metrics") {
+        Some(node) => read_list(node, section.problems(), records.as_ref()),
+        None => Metric::read(section, records.as_ref()).map(|metric| vec![metric]),
+    };
+    let mut mapping = Mapping { records, metrics: metrics? };
+    mapping.take_own_labels();
+    Some(Box::new(mapping))
+}
+
+fn read_list(node: &Node, problems: &Problems, records: &dyn Records) -> Option<Vec<Metric>> {
+    let Value::List(items) = &node.value else {
+        let message = format!("this is {}, where a list is expected", node.value.kind());
+        problems.report(node, Wrong::new(message, "write a line `- name: NAME` for each metric"));
+        return None;
+    };
+    if items.is_empty() {
+        problems.report(node, Wrong::new("the list is empty", "write a line `- name: NAME` for each metric"));
+    }
+    let mut metrics: Vec<Metric> = Vec::new();
+    let mut all_good = true;
+    for item in items {
+        let read = Section::open("metric", item, problems).and_then(|mut section| {
+            let metric = Metric::read(&mut section, records);
+            if let Some(metric) = &metric
+                && let Some(first) = metrics.iter().find(|first| first.name == metric.name)
+            {
+                metric.must_agree_with(first, &section);
+            }
+            section.finish();
+            metric
+        });
+        match read {
+            Some(metric) => metrics.push(metric),
+            None => all_good = false,
+        }
+    }
+    all_good.then_some(metrics)
+}
+
+impl Metric {
+    fn read(section: &mut Section<'_>, records: &dyn Records) -> Option<Self> {
+        let name = section.required_node("name", "write `name: ` and what the number shall be called");
+        let name = name.and_then(|node| read_metric_name(node, section.problems()));
+        let kind = section.optional::<ValueKind>("type").map(|kind| kind.0);
+        let help = section.node("help").and_then(|node| read_help(node, section.problems()));
+        let reduce = section.optional::<Reduce>("reduce");
+        let value = read_value(section, records, reduce);
+        let labels = section.node("labels").and_then(|node| read_labels(node, section.problems()));
+        let labels = labels.unwrap_or_default();
+        let labels_from = section
+            .node("labels_from")
+            .map(|node| read_labels_from(node, section.problems(), records, &labels).unwrap_or_default());
+        let filters = section.node("where").and_then(|node| read_filters(node, section.problems(), records));
+        let optional = section.optional::<bool>("optional").unwrap_or(false);
+        let reading = Reading::read(section, reduce);
+        Some(Self {
+            name: name?,
+            kind,
+            help,
+            value,
+            labels,
+            labels_from,
+            filters: filters.unwrap_or_default(),
+            optional,
+            reading: reading?,
+            reduce,
+        })
+    }
+
+    /// Reports where two metrics of one name can't be one family.
+    fn must_agree_with(&self, first: &Metric, section: &Section<'_>) {
+        let cure = "leave it out here: it is that of the first metric of this name";
+        if self.kind.is_some() && self.kind != Some(first.kind.unwrap_or(Kind::Gauge)) {
+            section.report("type", Wrong::new("a metric of this name has another `type`", cure));
+        }
+        if self.help.is_some() && self.help != first.help {
+            section.report("help", Wrong::new("a metric of this name has another `help`", cure));
+        }
+    }
+
+    fn takes(&self, record: &dyn Record) -> Result<bool, Unreadable> {
+        for (field, pattern) in &self.filters {
+            let Some(pattern) = pattern.compiled() else { return Err(too_large("where")) };
+            let matches = match record.field(field) {
+                Found::Text(text) => pattern.is_match(&text),
+                Found::Missing => false,
+            };
+            if !matches {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The labels of a record's series.
+    fn labels_of(&self, record: &dyn Record, noun: &str) -> Result<Labels, Unreadable> {
+        let mut labels = self.labels.clone();
+        for (label, field) in self.labels_from.as_deref().unwrap_or_default() {
+            match record.field(field) {
+                // An empty label is the same as none.
+                Found::Text(text) if text.trim().is_empty() => {}
+                Found::Text(text) => labels.push((label.clone().into(), text.trim().to_owned().into())),
+                Found::Missing if self.optional => {}
+                Found::Missing => return Err(missing(record, noun, field)),
+            }
+        }
+        Ok(labels)
+    }
+}
+
+/// A pattern whose program is too large for the crate.
+pub(super) fn too_large(key: &str) -> Unreadable {
+    let message = format!("a pattern of `{key}` is too large: repeat less in it");
+    Unreadable { message, detail: String::new() }
+}
+
+/// That a record has no `field`.
+fn missing(record: &dyn Record, noun: &str, field: &str) -> Unreadable {
+    let message = format!("there is no {noun} `{}` in {}", plain(field), record.place());
+    Unreadable { message, detail: record.quote() }
+}
+
+impl Reader for Mapping {
+    fn families(&self, output: &super::Output<'_>) -> Result<Vec<Family>, Unreadable> {
+        let text = super::text(output.stdout)?;
+        let mut series: Vec<Series> = self.metrics.iter().map(|metric| Series::new(metric.reduce)).collect();
+        let noun = self.records.noun();
+        self.records.each(text, &mut |record| {
+            for (metric, series) in self.metrics.iter().zip(&mut series) {
+                if metric.takes(record)? {
+                    metric.read_into(series, record, noun)?;
+                }
+            }
+            Ok(())
+        })?;
+        let mut families: Vec<Family> = Vec::new();
+        for (metric, series) in self.metrics.iter().zip(series) {
+            let samples =
+                series.finish(metric.labels_from.as_ref().is_none_or(Vec::is_empty), &metric.labels);
+            let family = match families.iter_mut().find(|family| family.name == metric.name) {
+                Some(family) => family,
+                None => {
+                    families.push(Family {
+                        name: metric.name.clone().into(),
+                        help: metric.help.clone().map(Cow::Owned),
+                        kind: Some(metric.kind.unwrap_or(Kind::Gauge)),
+                        samples: Vec::new(),
+                    });
+                    let Some(family) = families.last_mut() else { continue };
+                    family
+                }
+            };
+            for (labels, value) in samples {
+                family.push(labels, value);
+            }
+        }
+        families.retain(|family| !family.samples.is_empty());
+        Ok(families)
+    }
+}
+
+impl Metric {
+    fn read_into(&self, series: &mut Series, record: &dyn Record, noun: &str) -> Result<(), Unreadable> {
+        let labels = self.labels_of(record, noun)?;
+        let Some(field) = &self.value else { return series.add(labels, 1.0, &self.name, record) };
+        let text = match record.field(field) {
+            Found::Text(text) => text,
+            Found::Missing if self.optional => return Ok(()),
+            Found::Missing => return Err(missing(record, noun, field)),
+        };
+        let subject = || match record.place() {
+            place if noun.is_empty() => place.into_owned(),
+            place => format!("{noun} `{}` in {place}", plain(field)),
+        };
+        let read = self
+            .reading
+            .read_text(&text)
+            .map_err(|wrong| Unreadable { message: wrong.about(&subject()), detail: record.quote() })?;
+        match read {
+            reading::Read::Number(value) => series.add(labels, value, &self.name, record),
+            reading::Read::State { label, states, is } => {
+                for (state, _) in states {
+                    let mut labels = labels.clone();
+                    labels.push((label.to_owned().into(), state.clone().into()));
+                    series.add(labels, f64::from(u8::from(state == is)), &self.name, record)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Mapping {
+    /// Gives metrics that don't say which fields are labels those of the format, but for the fields that are values.
+    fn take_own_labels(&mut self) {
+        let values: Vec<String> = self.metrics.iter().filter_map(|metric| metric.value.clone()).collect();
+        let own = self.records.own_labels().iter().filter(|field| !values.contains(field));
+        let own: Vec<(String, String)> = own.map(|field| (field.clone(), field.clone())).collect();
+        for metric in &mut self.metrics {
+            if metric.labels_from.is_none() {
+                let free =
+                    own.iter().filter(|(name, _)| !metric.labels.iter().any(|(taken, _)| taken == name));
+                metric.labels_from = Some(free.cloned().collect());
+            }
+        }
+    }
+}
+
+fn read_value(section: &mut Section<'_>, records: &dyn Records, reduce: Option<Reduce>) -> Option<String> {
+    let counted = reduce == Some(Reduce::Count);
+    let Some(node) = section.node("value") else {
+        if counted {
+            return None;
+        }
+        if let Err(wrong) = records.check_field(VALUE) {
+            section.report("value", wrong);
+        }
+        return Some(VALUE.to_owned());
+    };
+    if counted {
+        let cure = "remove `value`; to count only some records there is `where`";
+        section.report("value", Wrong::new("records are counted, whatever their value", cure));
+    }
+    read_field(node, section.problems(), records)
+}
+
+/// Reads the name of a field.
+fn read_field(node: &Node, problems: &Problems, records: &dyn Records) -> Option<String> {
+    read_text(node, problems, |text| records.check_field(text).map(|()| text.to_owned()))
+}
+
+fn entries<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [(Node, Node)]> {
+    let Value::Map(entries) = &node.value else {
+        let message = format!("this is {}, where a map is expected", node.value.kind());
+        problems.report(node, Wrong::new(message, cure));
+        return None;
+    };
+    check_keys(entries, problems);
+    Some(entries)
+}
+
+fn read_labels_from(
+    node: &Node,
+    problems: &Problems,
+    records: &dyn Records,
+    fixed: &Labels,
+) -> Option<Vec<(String, String)>> {
+    let entries = entries(node, problems, "write `{LABEL: FIELD}`")?;
+    let read = entries.iter().map(|(key, value)| {
+        let label = crate::config::fields::read_label_name(key, problems);
+        if let Some(label) = &label
+            && fixed.iter().any(|(name, _)| name == label)
+        {
+            let message = format!("`labels` has the label `{label}` as well");
+            problems.report(key, Wrong::new(message, "keep one of the two"));
+        }
+        let field = read_field(value, problems, records);
+        Some((label?, field?))
+    });
+    // Every entry is read, so that every problem is found.
+    let read: Vec<Option<_>> = read.collect();
+    read.into_iter().collect()
+}
+
+fn read_filters(node: &Node, problems: &Problems, records: &dyn Records) -> Option<Vec<(String, Pattern)>> {
+    let entries = entries(node, problems, "write `{FIELD: PATTERN}`")?;
+    let read = entries.iter().map(|(key, value)| {
+        let field = read_field(key, problems, records);
+        let pattern = Pattern::read_whole(value, problems);
+        Some((field?, pattern?))
+    });
+    let read: Vec<Option<_>> = read.collect();
+    read.into_iter().collect()
+}
+
+/// A TYPE that a family of plain numbers can have.
+struct ValueKind(Kind);
+
+impl Field for ValueKind {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        read_text(node, problems, |text| match Kind::from_word(text) {
+            Some(kind @ (Kind::Gauge | Kind::Counter | Kind::Untyped)) => Ok(Self(kind)),
+            _ => {
+                let message = format!("`{text}` is not a type that one number can have");
+                Err(Wrong::new(message, "write gauge, counter or untyped"))
+            }
+        })
+    }
+}
+
+/// Reads one of a few words; says what they are, or the nearest.
+pub(super) fn read_word<T: Copy>(
+    node: &Node,
+    problems: &Problems,
+    what: &str,
+    words: &[(&'static str, T)],
+) -> Option<T> {
+    read_text(node, problems, |text| {
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Ok(*value);
+        }
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let cure = match nearest(text, &known) {
+            Some(near) => format!("did you mean `{near}`? known: {}", known.join(", ")),
+            None => format!("known: {}", known.join(", ")),
+        };
+        Err(Wrong::new(format!("{} is not {what}", crate::config::yaml::quote(text)), cure))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! What a field's text is worth: a number, or one of some states.
+
+use std::collections::HashMap;
+
+use super::Reduce;
+use super::entries;
+use crate::collect::output::number::{self, NotANumber};
+use crate::config::fields::read_label_name;
+use crate::config::yaml::{Node, Problems, Section, Value, Wrong, read_text};
+
+/// The label that tells states apart where the definition doesn't say.
+const STATE: &str = "state";
+
+/// How a text is read.
+#[derive(Debug)]
+pub enum Reading {
+    /// As a number.
+    Number {
+        /// Texts that stand for numbers, asked first.
+        values: HashMap<String, f64>,
+        /// What it is multiplied by.
+        scale: f64,
+    },
+    /// As one of these.
+    States {
+        /// The label that tells them apart.
+        label: String,
+        /// Each with the texts that stand for it.
+        states: Vec<(String, Vec<String>)>,
+    },
+}
+
+/// What was read.
+pub enum Read<'a> {
+    /// A number.
+    Number(f64),
+    /// `is` out of `states`.
+    State {
+        /// The label that tells them apart.
+        label: &'a str,
+        /// All of them.
+        states: &'a [(String, Vec<String>)],
+        /// The one it is.
+        is: &'a str,
+    },
+}
+
+/// What a text is not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unfit {
+    Number(NotANumber),
+    State(String),
+}
+
+impl Unfit {
+    /// In words, about `subject`.
+    pub fn about(&self, subject: &str) -> String {
+        match self {
+            Self::Number(NotANumber::Empty) => format!("{subject} is empty where one number is expected"),
+            Self::Number(NotANumber::Other) => format!("{subject} is not one number"),
+            Self::Number(NotANumber::TooLarge) => format!("the number in {subject} is too large"),
+            Self::Number(NotANumber::Unit) => {
+                format!("{subject} is not one number, or its unit is none that promdrop knows")
+            }
+            Self::State(known) => format!("{subject} is none of the states {known}"),
+        }
+    }
+}
+
+impl Reading {
+    /// Reads `scale`, `values`, `states` and `state_label`.
+    pub fn read(section: &mut Section<'_>, reduce: Option<Reduce>) -> Option<Self> {
+        let scale = section.node("scale").map(|node| (node, read_scale(node, section.problems())));
+        let values = section.node("values").map(|node| read_values(node, section.problems()));
+        let states = section.node("states").map(|node| read_states(node, section.problems()));
+        let label = section.node("state_label").map(|node| read_label_name(node, section.problems()));
+        let Some(states) = states else {
+            if label.is_some() {
+                let wrong = Wrong::new("without `states` there is nothing to label", "remove it");
+                section.report("state_label", wrong);
+            }
+            if let Some((node, Some(scale))) = scale
+                && (scale == 0.0 || !scale.is_finite())
+            {
+                let wrong = Wrong::new("a number can't be scaled by this", "write a factor such as 0.001");
+                section.problems().report(node, wrong);
+            }
+            return Some(Self::Number {
+                values: values.flatten().unwrap_or_default(),
+                scale: scale.and_then(|(_, scale)| scale).unwrap_or(1.0),
+            });
+        };
+        for (key, there) in
+            [("scale", scale.is_some()), ("values", values.is_some()), ("reduce", reduce.is_some())]
+        {
+            if there {
+                let message = format!("`{key}` has no meaning for `states`, which are 0 or 1");
+                section.report(key, Wrong::new(message, "remove one of the two"));
+            }
+        }
+        Some(Self::States { label: label.flatten().unwrap_or_else(|| STATE.to_owned()), states: states? })
+    }
+
+    /// What `text` is worth.
+    ///
+    /// # Errors
+    /// Where it is worth nothing.
+    pub fn read_text(&self, text: &str) -> Result<Read<'_>, Unfit> {
+        match self {
+            Self::Number { values, scale } => {
+                let value = match values.get(text.trim()) {
+                    Some(value) => *value,
+                    None => number::parse(text).map_err(Unfit::Number)?,
+                };
+                let scaled = value * scale;
+                if scaled.is_infinite() && value.is_finite() {
+                    return Err(Unfit::Number(NotANumber::TooLarge));
+                }
+                Ok(Read::Number(scaled))
+            }
+            Self::States { label, states } => {
+                let text = text.trim();
+                match states.iter().find(|(_, texts)| texts.iter().any(|known| known == text)) {
+                    Some((is, _)) => Ok(Read::State { label, states, is }),
+                    None => {
+                        let known: Vec<&str> = states.iter().map(|(name, _)| name.as_str()).collect();
+                        Err(Unfit::State(known.join(", ")))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn read_scale(node: &Node, problems: &Problems) -> Option<f64> {
+    match node.value {
+        #[allow(clippy::cast_precision_loss)]
+        Value::Integer(value) => Some(value as f64),
+        Value::Float(value) => Some(value),
+        ref other => {
+            let message = format!("this is {}, where a number is expected", other.kind());
+            problems.report(node, Wrong::new(message, "write a factor such as 0.001"));
+            None
+        }
+    }
+}
+
+fn read_values(node: &Node, problems: &Problems) -> Option<HashMap<String, f64>> {
+    let entries = entries(node, problems, "write `{TEXT: NUMBER}`")?;
+    let read = entries.iter().map(|(key, value)| {
+        let text = read_text(key, problems, |text| Ok(text.trim().to_owned()));
+        Some((text?, read_scale(value, problems)?))
+    });
+    let read: Vec<Option<_>> = read.collect();
+    read.into_iter().collect()
+}
+
+/// Reads states: a list of texts, or a map of names to a text or several.
+fn read_states(node: &Node, problems: &Problems) -> Option<Vec<(String, Vec<String>)>> {
+    let text = |node: &Node| {
+        read_text(node, problems, |text| match text.trim() {
+            "" => Err(Wrong::new("a state without a name", "write its text, in quotes")),
+            text if text.contains(char::is_control) => {
+                Err(Wrong::new("a state holds a control character", "write it in one line"))
+            }
+            text => Ok(text.to_owned()),
+        })
+    };
+    let texts = |node: &Node| match &node.value {
+        Value::List(items) => items.iter().map(text).collect::<Option<Vec<_>>>(),
+        _ => text(node).map(|text| vec![text]),
+    };
+    let read: Vec<Option<(String, Vec<String>)>> = match &node.value {
+        Value::List(items) => {
+            items.iter().map(|item| text(item).map(|text| (text.clone(), vec![text]))).collect()
+        }
+        Value::Map(entries) => {
+            super::check_keys(entries, problems);
+            entries.iter().map(|(key, value)| Some((text(key)?, texts(value)?))).collect()
+        }
+        other => {
+            let message = format!("this is {}, where a list or a map is expected", other.kind());
+            problems.report(node, Wrong::new(message, "write `[STATE, ...]` or `{STATE: [TEXT, ...]}`"));
+            return None;
+        }
+    };
+    let states: Vec<(String, Vec<String>)> = read.into_iter().collect::<Option<_>>()?;
+    let mut seen = std::collections::HashSet::new();
+    let mut names = std::collections::HashSet::new();
+    let twice = states.iter().any(|(name, texts)| {
+        !names.insert(name.as_str()) || texts.iter().any(|text| !seen.insert(text.as_str()))
+    });
+    if states.is_empty() || twice {
+        let message = if twice { "a state or its text stands here twice" } else { "there is no state" };
+        problems.report(node, Wrong::new(message, "name each state and each text once"));
+        return None;
+    }
+    Some(states)
+}

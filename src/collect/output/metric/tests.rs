@@ -1,0 +1,144 @@
+use crate::collect::output::testing::{format, message, read};
+
+const QUEUES: &str = "active 3\ndeferred 10\nactive 4\n";
+
+fn queues(more: &str) -> String {
+    format!("{{format: regex, pattern: '(?P<queue>\\w+) (?P<value>\\S+)', name: a{more}}}")
+}
+
+#[test]
+fn records_of_equal_labels_are_refused_or_reduced() {
+    assert_eq!(
+        message(&queues(""), QUEUES),
+        "line 3 of its output gives `a` a second value for the labels of line 1 of its output: tell them apart by \
+         `labels_from`, or `reduce` them"
+    );
+    for (reduce, active) in [("sum", 7.0), ("min", 3.0), ("max", 4.0), ("mean", 3.5)] {
+        let text = read(&queues(&format!(", reduce: {reduce}")), QUEUES).unwrap();
+        let expected =
+            format!("# TYPE a gauge\na{{queue=\"active\"}} {active}\na{{queue=\"deferred\"}} 10\n");
+        assert_eq!(text, expected);
+    }
+    let nan = "active NaN\nactive 1\ndeferred 1\ndeferred NaN\n";
+    for reduce in ["sum", "min", "max", "mean"] {
+        let text = read(&queues(&format!(", reduce: {reduce}")), nan).unwrap();
+        assert_eq!(text, "# TYPE a gauge\na{queue=\"active\"} NaN\na{queue=\"deferred\"} NaN\n", "{reduce}");
+    }
+}
+
+#[test]
+fn counting_needs_no_value_and_nothing_to_count() {
+    let yaml = "{format: regex, pattern: '(?P<queue>\\w+) ', name: a, reduce: count}";
+    assert_eq!(
+        read(yaml, QUEUES).unwrap(),
+        "# TYPE a gauge\na{queue=\"active\"} 2\na{queue=\"deferred\"} 1\n"
+    );
+    assert_eq!(message(yaml, ""), "there is no sample in its output");
+    let fixed = "{format: regex, pattern: '(?P<queue>\\w+) ', labels_from: {}, labels: {q: x}, \
+                 where: {queue: act.*|z}, name: a, reduce: count}";
+    assert_eq!(read(fixed, QUEUES).unwrap(), "# TYPE a gauge\na{q=\"x\"} 2\n");
+    assert_eq!(read(fixed, "").unwrap(), "# TYPE a gauge\na{q=\"x\"} 0\n");
+    assert_eq!(read(fixed, "reactive 1\n").unwrap(), "# TYPE a gauge\na{q=\"x\"} 0\n");
+}
+
+#[test]
+fn several_metrics_and_one_name_for_two() {
+    let yaml = r"
+format: regex
+pattern: '(?P<disk>\w+) (?P<used>\d+) (?P<free>\d+)'
+metrics:
+  - {name: used_bytes, value: used, help: In use., type: counter, scale: 1024}
+  - {name: space, value: used, labels: {kind: used}, help: Room.}
+  - {name: space, value: free, labels: {kind: free}, labels_from: {device: disk}}
+";
+    assert_eq!(
+        read(yaml, "sda 1 2\n").unwrap(),
+        "# HELP used_bytes In use.\n# TYPE used_bytes counter\nused_bytes{disk=\"sda\"} 1024\n\
+         # HELP space Room.\n# TYPE space gauge\nspace{kind=\"used\",disk=\"sda\"} 1\n\
+         space{kind=\"free\",device=\"sda\"} 2\n"
+    );
+    assert_eq!(
+        format("{format: value, metrics: [{name: a, help: A.}, {name: a, help: B., type: counter}]}")
+            .unwrap_err(),
+        ["a metric of this name has another `help`", "a metric of this name has another `type`"]
+    );
+}
+
+#[test]
+fn texts_and_states() {
+    let values = queues(", values: {up: 1, down: 0}");
+    assert_eq!(
+        read(&values, "a up\nb down\nc 5ms\n").unwrap(),
+        "# TYPE a gauge\na{queue=\"a\"} 1\na{queue=\"b\"} 0\na{queue=\"c\"} 0.005\n"
+    );
+    let states = queues(", states: {good: [clean, active], bad: degraded}, state_label: is");
+    assert_eq!(
+        read(&states, "md0 active\nmd1 degraded\n").unwrap(),
+        "# TYPE a gauge\na{queue=\"md0\",is=\"good\"} 1\na{queue=\"md0\",is=\"bad\"} 0\n\
+         a{queue=\"md1\",is=\"good\"} 0\na{queue=\"md1\",is=\"bad\"} 1\n"
+    );
+    let (message, detail) = read(&states, "md0 SECRET\n").unwrap_err();
+    assert_eq!(message, "group `value` in line 1 of its output is none of the states good, bad");
+    assert_eq!(detail, "line 1: \"md0 SECRET\"");
+}
+
+#[test]
+fn what_is_not_there_is_told_unless_it_may_be() {
+    let yaml =
+        |more: &str| format!("{{format: regex, pattern: '(?P<k>\\w*)=(?P<value>\\w+)?', name: a{more}}}");
+    assert_eq!(message(&yaml(""), "x=1\ny=\n"), "there is no group `value` in line 2 of its output");
+    assert_eq!(read(&yaml(", optional: true"), "x=1\ny=\n").unwrap(), "# TYPE a gauge\na{k=\"x\"} 1\n");
+    assert_eq!(message(&yaml(""), "x=y\n"), "group `value` in line 1 of its output is not one number");
+    assert_eq!(
+        message(&yaml(""), "x=5q\n"),
+        "group `value` in line 1 of its output is not one number, or its unit is none that promdrop knows"
+    );
+    // An empty label is the same as none.
+    assert_eq!(read(&yaml(""), "=1\n").unwrap(), "# TYPE a gauge\na 1\n");
+}
+
+#[test]
+fn an_empty_output_is_no_result_unless_it_may_be() {
+    for (yaml, nothing) in [
+        (queues(""), "\n \n"),
+        (queues(""), "nothing"),
+        ("{format: prometheus}".to_owned(), "# HELP a b\n"),
+        ("{format: prometheus}".to_owned(), ""),
+    ] {
+        assert_eq!(message(&yaml, nothing), "there is no sample in its output", "{nothing:?}");
+    }
+    assert_eq!(read(&queues(", allow_empty: true"), "\n").unwrap(), "");
+    assert_eq!(read(&queues(", allow_empty: true"), "nothing").unwrap(), "");
+}
+
+#[test]
+fn output_that_is_not_utf_8_is_told_with_its_line() {
+    let (message, detail) = read(&queues(""), b"active 1\nx \xff\n").unwrap_err();
+    assert_eq!(
+        (message.as_str(), detail.as_str()),
+        ("line 2 of its output is not UTF-8", "line 2: \"x \u{fffd}\"")
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_told() {
+    for (more, expected) in [
+        (", reduce: median", vec!["`median` is not a way to make one of several"]),
+        (", reduce: count, value: value", vec!["records are counted, whatever their value"]),
+        (", scale: 0", vec!["a number can't be scaled by this"]),
+        (", scale: x", vec!["this is text, where a number is expected"]),
+        (", states: [a, a]", vec!["a state or its text stands here twice"]),
+        (", states: [a], scale: 2", vec!["`scale` has no meaning for `states`, which are 0 or 1"]),
+        (", states: []", vec!["there is no state"]),
+        (", state_label: a", vec!["without `states` there is nothing to label"]),
+        (", labels_from: {a: vlaue}", vec!["the pattern has no group `vlaue`"]),
+        (", labels: {a: b}, labels_from: {a: value}", vec!["`labels` has the label `a` as well"]),
+        (", where: {queue: '('}", vec!["not a regular expression: unclosed group at its character 1"]),
+        (", metrics: []", vec!["the list is empty", "unknown key `name` in `output`"]),
+        (", strict: true, over: text", vec!["`strict` is about lines, of which `over: text` knows nothing"]),
+    ] {
+        let mut found = format(&queues(more)).unwrap_err();
+        found.sort();
+        assert_eq!(found, expected, "{more}");
+    }
+}
