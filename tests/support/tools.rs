@@ -3,7 +3,7 @@
 //! collector looks for it.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -50,6 +50,15 @@ impl Tools {
     pub fn file(&self, path: &str, mode: u32, text: &str) -> &Self {
         let place = self.place(path);
         fs::write(&place, text).unwrap();
+        fs::set_permissions(place, Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// Gives an unpacked file another group and mode, as its package's scripts do when it is installed.
+    pub fn unpacked_file(&self, path: &str, group: u32, mode: u32) -> &Self {
+        let place = self.place(path);
+        fs::copy(unpacked().join(&path[1..]), &place).unwrap();
+        chown(&place, None, Some(group)).unwrap();
         fs::set_permissions(place, Permissions::from_mode(mode)).unwrap();
         self
     }

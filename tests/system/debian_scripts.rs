@@ -4,24 +4,19 @@
 //! They run against the real tool where a test machine can have it, else against a stand-in that prints what the tool
 //! does (tests/data/outputs).
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::panic::catch_unwind;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use nix::sys::inotify::{InitFlags, Inotify};
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::end_to_end::assert_serves_all_of;
-use crate::support::exporter::{Exporter, VERSIONS};
+use super::scene::{EMPTY, Held, Scene, chronyd, devices, run};
 use crate::support::host::Host;
 use crate::support::mounts::{mount, mount_files};
-use crate::support::series::Series;
-use crate::support::tools::{Tools, unpacked};
-use crate::support::{names, wait_for};
+use crate::support::names;
+use crate::support::tools::unpacked;
 
 /// Where the package has its scripts.
 const SCRIPTS: &str = "/usr/share/prometheus-node-exporter-collectors";
@@ -31,12 +26,7 @@ struct Case {
     script: &'static str,
     /// What a shell runs, `SCRIPT` standing for the script; nothing for the script alone, without a shell.
     shell: &'static str,
-    /// Where stand-ins are put.
-    stand_ins: &'static [&'static str],
-    /// What else is put over /usr and /etc.
-    files: fn(&Tools),
-    /// What is done on the machine before the script runs. What it returns lives as long as the script.
-    machine: fn(&Host) -> Box<dyn Any>,
+    scene: Scene,
     outcome: Outcome,
 }
 
@@ -48,14 +38,7 @@ enum Outcome {
 }
 use Outcome::{Refused, Serves};
 
-const CASE: Case = Case {
-    script: "",
-    shell: "",
-    stand_ins: &[],
-    files: |_| {},
-    machine: |_| Box::new(()),
-    outcome: Serves { families: "", series: "" },
-};
+const CASE: Case = Case { script: "", shell: "", scene: EMPTY, outcome: Serves { families: "", series: "" } };
 
 const CASES: &[Case] = &[
     Case {
@@ -69,13 +52,16 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "btrfs_stats.py",
-        machine: |host| {
-            let (image, place) = (host.path("image"), host.path("btrfs"));
-            fs::File::create(&image).unwrap().set_len(120 << 20).unwrap();
-            fs::create_dir(&place).unwrap();
-            run(Command::new("mkfs.btrfs").arg("--quiet").arg(&image));
-            mount(&["-t", "btrfs", "-o", "loop", image.to_str().unwrap()], &place);
-            Box::new(())
+        scene: Scene {
+            machine: |host| {
+                let (image, place) = (host.path("image"), host.path("btrfs"));
+                fs::File::create(&image).unwrap().set_len(120 << 20).unwrap();
+                fs::create_dir(&place).unwrap();
+                run(Command::new("mkfs.btrfs").arg("--quiet").arg(&image));
+                mount(&["-t", "btrfs", "-o", "loop", image.to_str().unwrap()], &place);
+                Box::new(())
+            },
+            ..EMPTY
         },
         outcome: Serves {
             families: "node_btrfs_allocation_disk_size_bytes node_btrfs_allocation_disk_used_bytes \
@@ -88,7 +74,7 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "chrony.py",
-        machine: |host| Box::new(chronyd(host)),
+        scene: Scene { machine: chronyd, ..EMPTY },
         outcome: Serves {
             families: "chrony_tracking_last_offset_seconds chrony_tracking_reference_info \
                 chrony_tracking_root_dispersion_seconds chrony_tracking_stratum \
@@ -106,36 +92,43 @@ const CASES: &[Case] = &[
                 python3 -c \"import mmap, os; file = open(\\\"/dev/shm/lib/old.so\\\"); \
                 memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ); os.unlink(file.name); \
                 os.system(\\\"SCRIPT\\\")\"'",
-        machine: |_| {
-            mount_files("/dev/shm", &[]);
-            Box::new(())
+        scene: Scene {
+            machine: |_| {
+                mount_files("/dev/shm", &[]);
+                Box::new(())
+            },
+            ..EMPTY
         },
         outcome: Serves {
             families: "node_processes_linking_deleted_libraries",
             series: "node_processes_linking_deleted_libraries{library_path=\"/dev/shm/lib\",library_name=\"old.so\"} 1\n",
         },
-        ..CASE
     },
     Case {
         script: "directory-size.sh",
         shell: "SCRIPT '/etc/a \"quoted\" name'",
-        files: |tools| {
-            tools.file("/etc/a \"quoted\" name/file", 0o644, "some text");
+        scene: Scene {
+            files: |tools| {
+                tools.file("/etc/a \"quoted\" name/file", 0o644, "some text");
+            },
+            ..EMPTY
         },
         outcome: Serves {
             families: "node_directory_size_bytes",
             series: "", // How many blocks that takes is the file system's affair.
         },
-        ..CASE
     },
     Case {
         script: "fstab-check.sh",
-        files: |tools| {
-            tools.file(
-                "/etc/fstab",
-                0o644,
-                "# comment\nnone /proc proc defaults 0 0\n/dev/sdz1 /srv/none ext4 defaults 0 2\n",
-            );
+        scene: Scene {
+            files: |tools| {
+                tools.file(
+                    "/etc/fstab",
+                    0o644,
+                    "# comment\nnone /proc proc defaults 0 0\n/dev/sdz1 /srv/none ext4 defaults 0 2\n",
+                );
+            },
+            ..EMPTY
         },
         outcome: Serves {
             families: "node_fstab_mount_status",
@@ -146,14 +139,14 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "inotify-instances",
-        machine: |_| Box::new(Inotify::init(InitFlags::IN_CLOEXEC).unwrap()),
+        scene: Scene { machine: |_| Box::new(Inotify::init(InitFlags::IN_CLOEXEC).unwrap()), ..EMPTY },
         outcome: Serves { families: "inotify_instances", series: "" },
         ..CASE
     },
     Case {
         script: "ipmitool",
         shell: "ipmitool sensor | SCRIPT",
-        stand_ins: &["/usr/bin/ipmitool"],
+        scene: Scene { stand_ins: &["/usr/bin/ipmitool"], ..EMPTY },
         outcome: Serves {
             families: "node_ipmi_power_watts node_ipmi_speed_rpm node_ipmi_status \
                 node_ipmi_temperature_celsius node_ipmi_volts",
@@ -163,12 +156,11 @@ const CASES: &[Case] = &[
                      node_ipmi_temperature_celsius{sensor=\"CPU1 Temp\"} 46\n\
                      node_ipmi_volts{sensor=\"12V\"} 12.063\n",
         },
-        ..CASE
     },
     Case {
         script: "lvm-prom-collector",
         shell: "SCRIPT -g -p -s -t",
-        stand_ins: &["/usr/sbin/pvs", "/usr/sbin/lvs", "/usr/sbin/vgs"],
+        scene: Scene { stand_ins: &["/usr/sbin/pvs", "/usr/sbin/lvs", "/usr/sbin/vgs"], ..EMPTY },
         outcome: Serves {
             families: "node_lvm_snapshots_allocated node_lvm_thin_pools_allocated \
                 node_physical_volume_free node_physical_volume_size node_volume_group_free \
@@ -177,18 +169,16 @@ const CASES: &[Case] = &[
                      node_volume_group_size{name=\"vg0\"} 53682896896\n\
                      node_lvm_thin_pools_allocated{uuid=\"Jx5dVh-8wCq-Ea2N-m7To-Zr4K-Bi0S-gYl9Pu\",vgroup=\"vg0\"} 37.02\n",
         },
-        ..CASE
     },
     Case {
         script: "md_info.sh",
-        machine: raid,
+        scene: Scene { machine: raid, ..EMPTY },
         outcome: Serves { families: "node_md_disk_info node_md_info", series: MD_DISKS },
         ..CASE
     },
     Case {
         script: "md_info_detail.sh",
-        stand_ins: &["/usr/sbin/mdadm"],
-        machine: raid,
+        scene: Scene { stand_ins: &["/usr/sbin/mdadm"], machine: raid, ..EMPTY },
         outcome: Serves {
             families: "node_md_disk_info node_md_info node_md_info_ActiveDevices \
                 node_md_info_ArraySize node_md_info_Events node_md_info_FailedDevices \
@@ -201,10 +191,13 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "mellanox_hca_temp",
-        stand_ins: &["/usr/bin/mget_temp_ext"],
-        machine: |_| {
-            mount_files("/sys/class", &[("infiniband/mlx5_0/node_guid", "0c42:a103:0065:8f7a\n")]);
-            Box::new(())
+        scene: Scene {
+            stand_ins: &["/usr/bin/mget_temp_ext"],
+            machine: |_| {
+                mount_files("/sys/class", &[("infiniband/mlx5_0/node_guid", "0c42:a103:0065:8f7a\n")]);
+                Box::new(())
+            },
+            ..EMPTY
         },
         outcome: Serves {
             families: "node_infiniband_hca_temp_celsius",
@@ -214,7 +207,7 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "multipathd_info",
-        stand_ins: &["/usr/sbin/multipathd"],
+        scene: Scene { stand_ins: &["/usr/sbin/multipathd"], ..EMPTY },
         outcome: Serves {
             families: "node_dmpath_info",
             series: "node_dmpath_info{device=\"sda\",dm_path_state=\"active\",path_state=\"ready\"} 1\n\
@@ -231,18 +224,21 @@ const CASES: &[Case] = &[
     Case {
         // On a system without, which it is for, it prints what is node_exporter's own.
         script: "node_os_info.sh",
-        files: |tools| {
-            tools.hide("/etc/os-release").hide("/usr/lib/os-release");
-            let ubuntu = "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=12.04\nDISTRIB_CODENAME=precise\n\
-                          DISTRIB_DESCRIPTION=\"Ubuntu 12.04 LTS\"\n";
-            tools.file("/etc/lsb-release", 0o644, ubuntu);
+        scene: Scene {
+            files: |tools| {
+                tools.hide("/etc/os-release").hide("/usr/lib/os-release");
+                let ubuntu = "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=12.04\nDISTRIB_CODENAME=precise\n\
+                              DISTRIB_DESCRIPTION=\"Ubuntu 12.04 LTS\"\n";
+                tools.file("/etc/lsb-release", 0o644, ubuntu);
+            },
+            ..EMPTY
         },
         outcome: Refused { result: "output", reason: "`node_os_info` is node_exporter's own name" },
         ..CASE
     },
     Case {
         script: "ntpd_metrics.py",
-        stand_ins: &["/usr/bin/ntpq"],
+        scene: Scene { stand_ins: &["/usr/bin/ntpq"], ..EMPTY },
         outcome: Serves {
             families: "ntpd_delay_milliseconds ntpd_jitter_milliseconds ntpd_offset \
                 ntpd_offset_milliseconds ntpd_peer_status ntpd_rootdelay ntpd_rootdisp \
@@ -255,7 +251,7 @@ const CASES: &[Case] = &[
     Case {
         // The real jq.
         script: "nvme_metrics.sh",
-        stand_ins: &["/usr/sbin/nvme"],
+        scene: Scene { stand_ins: &["/usr/sbin/nvme"], ..EMPTY },
         outcome: Serves {
             families: "nvme_available_spare_ratio nvme_available_spare_threshold_ratio \
                 nvme_controller_busy_time_seconds nvme_critical_warning_total \
@@ -272,7 +268,7 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "pacman.sh",
-        stand_ins: &["/usr/bin/checkupdates"],
+        scene: Scene { stand_ins: &["/usr/bin/checkupdates"], ..EMPTY },
         outcome: Serves {
             families: "pacman_updates_pending pacman_updates_pending_from_cache",
             series: "pacman_updates_pending 3\npacman_updates_pending_from_cache 0\n",
@@ -281,7 +277,7 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "smartmon.py",
-        stand_ins: &["/usr/sbin/smartctl"],
+        scene: Scene { stand_ins: &["/usr/sbin/smartctl"], ..EMPTY },
         outcome: Serves {
             families: "smartmon_attr_raw_value smartmon_attr_threshold smartmon_attr_value \
                 smartmon_attr_worst smartmon_device_active smartmon_device_errors \
@@ -295,7 +291,7 @@ const CASES: &[Case] = &[
     },
     Case {
         script: "smartmon.sh",
-        stand_ins: &["/usr/sbin/smartctl"],
+        scene: Scene { stand_ins: &["/usr/sbin/smartctl"], ..EMPTY },
         outcome: Serves {
             families: SMARTMON_SH,
             series: "smartmon_device_smart_healthy{disk=\"/dev/sda\",type=\"sat\"} 1\n\
@@ -307,7 +303,7 @@ const CASES: &[Case] = &[
     Case {
         script: "storcli.py",
         shell: "SCRIPT --storcli_path /usr/sbin/storcli64",
-        stand_ins: &["/usr/sbin/storcli64"],
+        scene: Scene { stand_ins: &["/usr/sbin/storcli64"], ..EMPTY },
         outcome: Serves {
             families: "megaraid_battery_backup_healthy megaraid_controller_info \
                 megaraid_cv_temperature megaraid_degraded megaraid_drive_groups \
@@ -322,18 +318,17 @@ const CASES: &[Case] = &[
             series: "megaraid_pd_media_errors{controller=\"0\",enclosure=\"252\",slot=\"0\"} 3\n\
                      megaraid_time_difference{controller=\"0\"} 6\n",
         },
-        ..CASE
     },
     Case {
         // It writes text where Python 3 wants bytes, so that it fails before it has any answer from tw_cli.
         script: "tw_cli.py",
-        stand_ins: &["/usr/sbin/tw_cli"],
+        scene: Scene { stand_ins: &["/usr/sbin/tw_cli"], ..EMPTY },
         outcome: Refused { result: "exit", reason: "a bytes-like object is required, not 'str'" },
         ..CASE
     },
     Case {
         script: "yum.sh",
-        stand_ins: &["/usr/bin/yum"],
+        scene: Scene { stand_ins: &["/usr/bin/yum"], ..EMPTY },
         outcome: Serves {
             families: "yum_upgrades_pending",
             series: "yum_upgrades_pending{origin=\"baseos\"} 2\nyum_upgrades_pending{origin=\"appstream\"} 1\n",
@@ -380,50 +375,29 @@ fn every_script_of_debian_runs_unmodified() {
 
 impl Case {
     fn run(&self) {
-        let tools = Tools::new();
-        self.stand_ins.iter().for_each(|path| {
-            tools.stand_in(path);
-        });
-        (self.files)(&tools);
-        let host = Host::new();
         let script = format!("{SCRIPTS}/{}", self.script);
         let command = match self.shell {
             "" => format!("argv: [{script}]"),
             shell => format!("shell: |\n    {}", shell.replace("SCRIPT", &script)),
         };
-        host.collector("script", &format!("module: command\ncommand:\n  {command}\n"));
-        let (status, _, said) = tools.within(|| {
-            let _held = (self.machine)(&host);
-            host.outcome(&["run", "script"])
-        });
-        let published = host.published("script");
-        let families: Vec<&str> =
-            published.names().into_iter().filter(|name| !name.starts_with("promdrop_")).collect();
+        let played = self.scene.play("script", &format!("module: command\ncommand:\n  {command}\n"));
         match self.outcome {
-            Serves { families: expected, series } => {
-                assert_eq!(status, 0, "{}: {said}", self.script);
-                assert_eq!(families, expected.split(' ').collect::<Vec<_>>(), "{}", self.script);
-                assert_eq!(Series::parse(series).missing_in(&published), [], "{}", self.script);
-                for (_, version) in VERSIONS {
-                    assert_serves_all_of(
-                        &Exporter::start(version, &host.textfile_dir()).scrape(),
-                        &host,
-                        "script",
-                    );
-                }
+            Serves { families, series } => {
+                played.assert_serves(families, series);
+                assert_eq!(played.said, "", "of a run that succeeds, nothing is to be said");
             }
             Refused { result, reason } => {
-                assert_eq!((status, families), (1, vec![]), "{}: {said}", self.script);
+                assert_eq!((played.status, played.families()), (1, String::new()), "{}", played.said);
                 let labels = [("collector", "script"), ("result", result)];
-                assert_eq!(published.value("promdrop_collector_runs_total", &labels), 1.0, "{said}");
-                assert!(said.contains(reason), "{}: {said:?} lacks {reason:?}", self.script);
+                assert_eq!(played.published.value("promdrop_collector_runs_total", &labels), 1.0);
+                assert!(played.said.contains(reason), "{:?} lacks {reason:?}", played.said);
             }
         }
     }
 }
 
 /// A mirror of two disks, as /dev and /sys show it.
-fn raid(_: &Host) -> Box<dyn Any> {
+fn raid(_: &Host) -> Held {
     const MD: &str = "/sys/devices/virtual/block/md127/md";
     mount_files(
         "/sys/devices/virtual/block",
@@ -441,42 +415,9 @@ fn raid(_: &Host) -> Box<dyn Any> {
     for (slot, disk) in [("rd0", "sdb1"), ("rd1", "sdc1")] {
         symlink(format!("../../../{disk}"), format!("{MD}/{slot}/block")).unwrap();
     }
-    mount_files("/dev", &[("md127", ""), ("md/data", "")]);
+    devices(&["md127", "md/data"]);
     fs::remove_file("/dev/md/data").unwrap();
     symlink("../md127", "/dev/md/data").unwrap();
     symlink("/proc/self/fd", "/dev/fd").unwrap();
-    mknod("/dev/null", SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3)).unwrap();
     Box::new(())
-}
-
-/// chronyd, which leaves the clock alone.
-fn chronyd(host: &Host) -> Killed {
-    let configuration = host.path("chrony.conf");
-    fs::write(&configuration, "local stratum 7\ncmdport 323\nport 0\n").unwrap();
-    mount_files("/run", &[]);
-    let mut chronyd = Command::new("chronyd");
-    chronyd.args(["-x", "-d", "-u", "root", "-f"]).arg(configuration);
-    let child =
-        Killed(chronyd.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
-    wait_for(Duration::from_secs(20), "chronyd answers", || {
-        let output = Command::new("chronyc").args(["-c", "tracking"]).output().unwrap();
-        if output.stdout.starts_with(b"7F7F0101") { Ok(()) } else { Err(output) }
-    });
-    child
-}
-
-/// A process that ends with this value.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-#[track_caller]
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
 }

@@ -24,6 +24,7 @@ mod netstat;
 mod packaging;
 mod ping;
 mod reserved;
+mod scene;
 mod scripts;
 mod textfile;
 mod trust;
