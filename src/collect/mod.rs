@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod command;
 pub mod crew;
 pub mod cumulative;
+pub mod file;
 pub mod health;
 pub mod machine;
 pub mod netstat;
@@ -27,6 +28,9 @@ pub use crate::textfile::State;
 use stop::Stop;
 use trace::Trace;
 
+/// How many series may come of what a program or file says, where its definition doesn't say.
+pub const MAX_SERIES: usize = 5000;
+
 /// A configured module, ready to run.
 pub trait Collector: Send + Sync + std::fmt::Debug {
     /// Measures once. Returns before `run.deadline` and soon after `run.stop` is raised. What is worth telling whatever
@@ -35,6 +39,11 @@ pub trait Collector: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// A [`Failure`] says why there are no numbers; the runner turns it into health and a message.
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure>;
+
+    /// How many series it may have where its definition doesn't say; `None` where the definition itself bounds them.
+    fn max_series(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// What a run is given.
@@ -168,14 +177,14 @@ pub struct Module {
     pub name: &'static str,
     /// Whether its section must be there.
     pub needs_section: bool,
-    /// Whether `user` means something to it.
+    /// Whether `user` and `group` mean something to it.
     pub takes_user: bool,
     /// Reads its section; reports what is wrong there and returns `None`.
     pub read: fn(&mut Section<'_>, &Header) -> Option<Box<dyn Collector>>,
 }
 
 /// All modules.
-pub const MODULES: &[Module] = &[command::MODULE, netstat::MODULE, ping::MODULE];
+pub const MODULES: &[Module] = &[command::MODULE, file::MODULE, netstat::MODULE, ping::MODULE];
 
 /// Reads the section of the module that `header` names from the file's top level, as [`config`](crate::config)
 /// asks for it.
@@ -191,9 +200,12 @@ pub fn read_module(top: &mut Section<'_>, header: &Header) -> Option<Box<dyn Col
         top.skip(&header.module);
         return None;
     };
-    if header.user.is_some() && !module.takes_user {
-        let message = format!("`user` has no meaning for module {}, which runs inside promdrop", module.name);
-        top.report("user", Wrong::new(message, "remove it"));
+    for (key, is_there) in [("user", header.user.is_some()), ("group", header.group.is_some())] {
+        if is_there && !module.takes_user {
+            let message =
+                format!("`{key}` has no meaning for module {}, which runs inside promdrop", module.name);
+            top.report(key, Wrong::new(message, "remove it"));
+        }
     }
     let node = top.node(module.name);
     let empty = Node::null();

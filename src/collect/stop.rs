@@ -1,8 +1,9 @@
 //! SIGTERM, SIGINT and SIGHUP as something to wait for beside sockets and pipes.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -36,6 +37,21 @@ impl Stop {
         let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
         let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
         matches!(poll(&mut fds, limit), Ok(n) if n > 0)
+    }
+
+    /// Waits until the other end of `pipe` is closed, `deadline`, or it is raised.
+    pub fn or_hangup(&self, pipe: &impl AsFd, deadline: Instant) {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = PollTimeout::try_from(left.as_millis()).unwrap_or(PollTimeout::MAX);
+            // No events are asked for: a hang-up is always told.
+            let mut fds =
+                [PollFd::new(pipe.as_fd(), PollFlags::empty()), PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, left) {
+                Err(Errno::EINTR) => {}
+                _ => return,
+            }
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 /// Filled while a collector runs, so that a failure loses none of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
+    /// As what a command was started.
+    pub start: Option<Start>,
     /// What it wrote to stderr, bounded.
     pub stderr: String,
     /// Things worth saying, a line each ("ended 1 process that it left behind").
@@ -17,6 +19,25 @@ pub struct Trace {
     pub ended: Option<String>,
     /// What it used, where that is known.
     pub usage: Option<Usage>,
+}
+
+/// As what a command was started, in words; no secret in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The path of its program.
+    pub program: String,
+    /// Its arguments.
+    pub argv: Vec<String>,
+    /// Its user: name, ids and groups.
+    pub user: String,
+    /// Where.
+    pub directory: String,
+    /// The permissions that files it makes don't get.
+    pub umask: u32,
+    /// What else its definition sets: "nice 10", "memory at most 256 MiB".
+    pub limits: Vec<String>,
+    /// Its whole environment; a secret's value is `[secret]`.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What a command and all that it started used of the machine.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::OnFailure;
-use super::yaml::{Field, Node, Problems, Value, Wrong, check_keys, nearest, quote, read_text};
+use super::yaml::{Field, Node, Problems, Value, Wrong, check_keys, nearest, quote, read_integer, read_text};
 use crate::exposition::{Labels, OWN_PREFIX};
 
 /// A collector's name: the stem of its file, and of the `.prom` file it writes. `[a-z0-9][a-z0-9_-]*`.
@@ -90,11 +90,57 @@ impl Field for OnFailure {
     }
 }
 
+const SIZE_CURE: &str = "write a whole number of bytes, or one with KiB, MiB or GiB directly after it";
+
+/// A number of bytes, as people write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// A size as it stands in a text: `64KiB`.
+pub fn parse_size(text: &str) -> Result<Size, Wrong> {
+    const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let wrong = || Wrong::new(format!("{} is not a size", quote(text)), SIZE_CURE);
+    let unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+    let (digits, factor) = unit.unwrap_or((text, 1));
+    // Rust's parser would take a sign.
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    bytes.filter(|bytes| *bytes <= i64::MAX.cast_unsigned()).map(Size).ok_or_else(wrong)
+}
+
+impl Field for Size {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        match node.value {
+            Value::Integer(_) => {
+                let bytes = read_integer(node, problems, 0, i64::MAX.into())?;
+                u64::try_from(bytes).ok().map(Size)
+            }
+            Value::Text(_) => read_text(node, problems, parse_size),
+            ref other => {
+                let message = format!("this is {}, where a size is expected", other.kind());
+                problems.report(node, Wrong::new(message, SIZE_CURE));
+                None
+            }
+        }
+    }
+}
+
 /// Reads the name of a user to run as. Whether there is one of that name is seen when it is needed: a definition may
 /// be installed before the package that makes the user.
 pub fn read_user(node: &Node, problems: &Problems) -> Option<String> {
+    read_account(node, problems, "user", "/etc/passwd")
+}
+
+/// Reads the name of a group to run as; whether there is one is seen when it is needed.
+pub fn read_group(node: &Node, problems: &Problems) -> Option<String> {
+    read_account(node, problems, "group", "/etc/group")
+}
+
+fn read_account(node: &Node, problems: &Problems, what: &str, file: &str) -> Option<String> {
     read_text(node, problems, |text| {
-        // What /etc/passwd can hold: a colon ends the field there; a name of digits only would be taken for a uid.
+        // What such a file can hold: a colon ends the field there; a name of digits only would be taken for an id.
         let can_be = !text.is_empty()
             && text.len() <= 255
             && !text.starts_with('-')
@@ -104,8 +150,8 @@ pub fn read_user(node: &Node, problems: &Problems) -> Option<String> {
             return Ok(text.to_owned());
         }
         Err(Wrong::new(
-            format!("{} is not a user's name", quote(text)),
-            "write the name as it stands first on the user's line in /etc/passwd",
+            format!("{} is not a {what}'s name", quote(text)),
+            format!("write the name as it stands first on the {what}'s line in {file}"),
         ))
     })
 }
@@ -138,6 +184,11 @@ pub fn read_help(node: &Node, problems: &Problems) -> Option<String> {
         }
         Ok(text.to_owned())
     })
+}
+
+/// Whether `text` may be the name of a label.
+pub fn is_label_name(text: &str) -> bool {
+    label_name(text).is_ok()
 }
 
 /// Reads the name of a label.
@@ -257,6 +308,37 @@ mod tests {
     #[test]
     fn a_number_is_no_duration_without_its_unit() {
         assert_eq!(read("15", Duration::read), Err(vec!["a duration needs a unit".to_owned()]));
+    }
+
+    #[test]
+    fn sizes() {
+        for (yaml, bytes) in [
+            ("0", 0),
+            ("1024", 1024),
+            ("'1024'", 1024),
+            ("64KiB", 65_536),
+            ("3MiB", 3 << 20),
+            ("2GiB", 2 << 30),
+        ] {
+            assert_eq!(read(yaml, Size::read), Ok(Size(bytes)), "{yaml}");
+        }
+        for bad in [
+            "-1",
+            "1.5",
+            "1.5MiB",
+            "10MB",
+            "10M",
+            "10 MiB",
+            "MiB",
+            "''",
+            "+1KiB",
+            "0x10KiB",
+            "99999999999GiB",
+            "[1]",
+            "true",
+        ] {
+            assert!(read(bad, Size::read).is_err(), "{bad}");
+        }
     }
 
     #[test]

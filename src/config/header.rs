@@ -5,8 +5,8 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::Header;
-use super::fields::{misfit, read_labels, read_user};
-use super::yaml::{Field, Section, Wrong};
+use super::fields::{misfit, read_group, read_labels, read_user};
+use super::yaml::{Field, Section, Wrong, read_integer};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +21,9 @@ pub const LONGEST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// The default for the longest interval.
 pub const LONGEST_MAX_AGE: Duration = Duration::from_secs(5 * 7 * 24 * 60 * 60);
+
+/// More than a file has room for.
+const MOST_SERIES: i128 = 1_000_000;
 
 /// Reads the header keys of a collector file.
 ///
@@ -48,6 +51,10 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
     let splay = top.optional("splay").unwrap_or(false);
     let enabled = top.optional("enabled").unwrap_or(true);
     let user = top.node("user").and_then(|node| read_user(node, top.problems()));
+    let max_series = top.node("max_series").and_then(|node| {
+        read_integer(node, top.problems(), 1, MOST_SERIES).and_then(|most| usize::try_from(most).ok())
+    });
+    let group = top.node("group").and_then(|node| read_group(node, top.problems()));
     let labels = top.node("labels").and_then(|node| read_labels(node, top.problems())).unwrap_or_default();
 
     Some(Header {
@@ -60,6 +67,8 @@ pub fn read(top: &mut Section<'_>) -> Option<Header> {
         splay,
         enabled,
         user,
+        max_series,
+        group,
         labels,
     })
 }
@@ -124,6 +133,8 @@ mod tests {
             splay: false,
             enabled: true,
             user: None,
+            max_series: None,
+            group: None,
             labels: Vec::new(),
         };
         assert_eq!(header, expected);
@@ -139,7 +150,8 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "module: command\ninterval: 1h 30m\ntimeout: 1h\nmax_age: 2h\non_failure: keep\nsplay: true\n\
-                    enabled: false\nuser: postfix\nlabels: {team: mail, site: ams}\n";
+                    enabled: false\nuser: postfix\ngroup: adm\nmax_series: 100\n\
+                    labels: {team: mail, site: ams}\n";
         let expected = Header {
             module: "command".into(),
             interval: Duration::from_secs(5400),
@@ -149,6 +161,8 @@ mod tests {
             splay: true,
             enabled: false,
             user: Some("postfix".into()),
+            max_series: Some(100),
+            group: Some("adm".into()),
             labels: vec![("team".into(), "mail".into()), ("site".into(), "ams".into())],
         };
         assert_eq!(header(text), Ok(expected));

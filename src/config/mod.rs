@@ -44,6 +44,10 @@ pub struct Header {
     pub enabled: bool,
     /// Who it runs as; `None`: as promdrop itself.
     pub user: Option<String>,
+    /// More series than this are refused; `None`: as its module says.
+    pub max_series: Option<usize>,
+    /// The primary group it runs as; `None`: that of its user.
+    pub group: Option<String>,
     /// Labels that every one of its samples gets.
     pub labels: Labels,
 }

@@ -58,6 +58,27 @@ pub fn definition(path: &Path, opened: &Metadata) -> Result<(), Wrong> {
     judge(path, &Inode::of(opened), &[0], Sticky::Counts)
 }
 
+/// Checks that nobody but root and promdrop's own user could change the secret at `path`, and not everyone can read
+/// it. `opened` is the open file's.
+///
+/// # Errors
+/// As [`program`].
+pub fn secret(path: &Path, opened: &Metadata) -> Result<(), Wrong> {
+    let own = geteuid();
+    if own.is_root() {
+        walk(path, &[0])?;
+    }
+    let inode = Inode::of(opened);
+    judge(path, &inode, &[0, own.as_raw()], Sticky::Counts)?;
+    if inode.mode & 0o004 != 0 {
+        return Err(Wrong::new(
+            format!("{} can be read by everyone (mode {:04o})", path.display(), inode.mode),
+            format!("chmod o-r {}", quoted(path)),
+        ));
+    }
+    Ok(())
+}
+
 fn uid(name: &str) -> Result<Uid, Wrong> {
     match User::from_name(name) {
         Ok(Some(user)) => Ok(user.uid),

@@ -1,6 +1,7 @@
 //! Families, samples and their kinds: what a collector measured, before it is text.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Every name that begins so is promdrop's own: nothing that is collected or written may use it.
 pub const OWN_PREFIX: &str = "promdrop_";
@@ -131,4 +132,21 @@ pub fn add_labels<'a>(families: &mut [Family], labels: &'a Labels) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Makes one family of those that have the same name, HELP and TYPE, in the order of the first of each.
+pub fn merge(families: impl IntoIterator<Item = Family>) -> Vec<Family> {
+    let mut merged: Vec<Family> = Vec::new();
+    let mut places: HashMap<Cow<'static, str>, usize> = HashMap::new();
+    for family in families {
+        let known = places.get(&family.name).and_then(|at| merged.get_mut(*at));
+        match known.filter(|known| known.help == family.help && known.kind == family.kind) {
+            Some(known) => known.samples.extend(family.samples),
+            None => {
+                places.entry(family.name.clone()).or_insert(merged.len());
+                merged.push(family);
+            }
+        }
+    }
+    merged
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use promdrop::cli::Cli;
-use promdrop::collect::MODULES;
+use promdrop::collect::{MAX_SERIES, MODULES};
 use promdrop::config::load::load_file;
 use promdrop::config::{Header, OnFailure};
 use promdrop::exposition::{Harm, Rule};
@@ -72,9 +72,12 @@ fn the_page_has_the_keys_of_every_module() {
         // The keys of the maps below.
         match module {
             "ping" => keys.extend(known("module: ping\nping: {targets: [{host: a, zzzzzzzzzz: 1}]}\n")),
-            "command" => keys.extend(known(
-                "module: command\ncommand: {argv: [a], output: {format: value, name: a, zzzzzzzzzz: 1}}\n",
-            )),
+            "command" => {
+                keys.extend(known(
+                    "module: command\ncommand: {argv: [a], output: {format: value, name: a, zzzzzzzzzz: 1}}\n",
+                ));
+                keys.extend(known("module: command\ncommand: {argv: [a], rlimits: {zzzzzzzzzz: 1}}\n"));
+            }
             _ => {}
         }
         assert_eq!(documented, keys, "{module}");
@@ -166,7 +169,19 @@ fn the_page_has_the_defaults_that_the_program_has() {
     };
     let of = |duration: Duration| humantime::format_duration(duration).to_string();
     let usual = header("module: netstat\n");
-    let Header { module: _, interval, timeout, max_age, on_failure, splay, enabled, user, labels } = usual;
+    let Header {
+        module: _,
+        interval,
+        timeout,
+        max_age,
+        on_failure,
+        splay,
+        enabled,
+        user,
+        group,
+        max_series,
+        labels,
+    } = usual;
     assert_eq!(default("module"), None);
     assert_eq!(default("interval"), Some(of(interval)));
     assert_eq!(default("timeout"), Some(format!("the smaller of {} and the interval", of(timeout))));
@@ -181,6 +196,9 @@ fn the_page_has_the_defaults_that_the_program_has() {
     assert_eq!(default("splay"), Some(splay.to_string()));
     assert_eq!(default("enabled"), Some(enabled.to_string()));
     assert_eq!((user, default("user").as_deref()), (None, Some("the user that promdrop runs as")));
+    let most = default("max_series").unwrap();
+    assert_eq!((max_series, most), (None, format!("{MAX_SERIES} for command and file, none for the others")));
+    assert_eq!((group, default("group").as_deref()), (None, Some("the user's primary group")));
     assert_eq!((labels, default("labels").as_deref()), (Vec::new(), Some("none")));
 }
 

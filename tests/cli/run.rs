@@ -356,10 +356,10 @@ fn test_shows_and_publishes_nothing() {
     assert_eq!((status, stderr.as_str()), (0, ""));
     assert!(stdout.starts_with("collector  x, module command\n"), "{stdout}");
     assert!(
-        stdout.contains("\nverdict    good: 1 series, which `run` would publish in x.prom\n"),
+        stdout.ends_with("\nverdict    good: 1 series, which `run` would publish in x.prom\n"),
         "{stdout}"
     );
-    assert!(stdout.ends_with("\n\nmail 7\n"), "{stdout}");
+    assert!(stdout.contains("\noutput     mail 7\nsamples    mail 7\npublished  nothing yet\n"), "{stdout}");
     assert_eq!(names(&host), Vec::<String>::new());
 
     answer(&host, "mail 7\nmail 8");
@@ -368,6 +368,38 @@ fn test_shows_and_publishes_nothing() {
     assert!(stdout.contains("\nverdict    output: line 2, column 6 of its output"), "{stdout}");
     assert!(stdout.contains("output:2:6: the last line has no end: was the output cut?"), "{stdout}");
     assert_eq!(names(&host), Vec::<String>::new());
+}
+
+#[test]
+fn test_tells_how_a_command_is_started_and_what_a_run_would_change() {
+    let host = Host::new();
+    let more = "  environment: {COLOUR: green}\n  umask: '027'\n  directory: /tmp\n";
+    host.collector("x", &(told_by(&host, "") + more));
+    answer(&host, "a 1\nb 2\nc 3\n");
+    host.run_well(&["x"]);
+    let published = host.text("x.prom");
+    answer(&host, "a 1\nb 5\nd \u{1b}[2J\n");
+    let (_, stdout, _) = host.outcome(&["test", "x"]);
+    assert!(!stdout.contains('\u{1b}') && stdout.contains("\\x1b[2J"), "{stdout}");
+    answer(&host, "a 1\nb 5\nd 4\n");
+    let mut test = host.promdrop();
+    let output =
+        test.args(["test", "x"]).env("ONLY_YOURS", "SECRET").env("PATH", "/opt/mine:/bin").output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    for wanted in [
+        "\ndirectory  /tmp\n",
+        "\nlimits     umask 027\n",
+        "\n           COLOUR=green\n",
+        "\n           only your PATH has /opt/mine\n",
+        "\nended      exited with status 0\n",
+        "\npublished  1 series new, 1 gone, 1 of another value, 1 the same\n           ~ b 2 -> 5\n           + d 4\n           - c 3\n",
+    ] {
+        assert!(stdout.contains(wanted), "no {wanted} in\n{stdout}");
+    }
+    let only_yours = stdout.lines().find(|line| line.contains("only you have the variables")).unwrap();
+    assert!(only_yours.contains("ONLY_YOURS"), "{only_yours}");
+    assert!(!stdout.contains("SECRET"), "{stdout}");
+    assert_eq!(host.text("x.prom"), published);
 }
 
 #[test]

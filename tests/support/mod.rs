@@ -14,9 +14,11 @@ pub mod responder;
 pub mod series;
 pub mod server;
 pub mod sets;
+pub mod single;
 pub mod strace;
 pub mod tcp;
 pub mod tools;
+pub mod users;
 
 use std::fmt::Debug;
 use std::path::Path;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use promdrop::collect::command::limits::Limits;
 use promdrop::collect::command::process::{self, Fault};
 use promdrop::collect::command::protocol::{
     End, GRACE, Identity, Report, STDERR_LIMIT, STDOUT_LIMIT, Specification, Step,
@@ -70,7 +71,11 @@ fn argv(mark: &Mark, argv: &[&str]) -> Specification {
         environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()), mark.variable()],
         directory: "/".into(),
         identity: None,
+        secrets: Vec::new(),
         umask: 0o022,
+        nice: None,
+        no_new_privileges: false,
+        limits: Limits::default(),
         timeout: LONG,
     }
 }
@@ -620,6 +625,8 @@ fn command(section: &str, user: Option<&str>) -> Command {
         splay: false,
         enabled: true,
         user: user.map(str::to_owned),
+        max_series: None,
+        group: None,
         labels: Vec::new(),
     };
     decode(section, |root, problems| read(&mut Section::open("command", root, problems)?, &header)).unwrap()

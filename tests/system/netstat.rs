@@ -31,6 +31,8 @@ fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
         splay: false,
         enabled: true,
         user: None,
+        max_series: None,
+        group: None,
         labels: Vec::new(),
     };
     let (empty, problems) = (Node::null(), Problems::default());

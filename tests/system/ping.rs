@@ -40,6 +40,8 @@ fn collector(section: &str) -> Box<dyn Collector> {
         splay: false,
         enabled: true,
         user: None,
+        max_series: None,
+        group: None,
         labels: Vec::new(),
     };
     let read = decode(section, |root, problems| {

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use nix::unistd::{Gid, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use super::protocol::Identity;
 use crate::collect::{Failure, Outcome};
@@ -13,7 +13,8 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 /// A user as the system knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    name: String,
+    /// Its name.
+    pub name: String,
     home: String,
     shell: String,
     /// `None`: promdrop itself is this user.
@@ -21,11 +22,17 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of `user`, or promdrop's own.
+    /// The account of `user`, or promdrop's own, with `group` as its primary group where that is given.
     ///
     /// # Errors
-    /// Where there is no such user, or promdrop may not become it.
-    pub fn of(user: Option<&str>) -> Result<Self, Failure> {
+    /// Where there is no such user or group, or promdrop may not become it.
+    pub fn of(user: Option<&str>, group: Option<&str>) -> Result<Self, Failure> {
+        let account = Self::of_user(user)?;
+        let Some(group) = group else { return Ok(account) };
+        account.with_group(group)
+    }
+
+    fn of_user(user: Option<&str>) -> Result<Self, Failure> {
         let own = Uid::effective();
         let Some(name) = user else {
             let found = User::from_uid(own).ok().flatten();
@@ -41,12 +48,7 @@ impl Account {
             Err(errno) => return failure(format!("can't look up user `{name}`: {}", errno.desc())),
         };
         if own.is_root() {
-            let groups = CString::new(name).ok().and_then(|name| getgrouplist(&name, user.gid).ok());
-            let Some(groups) = groups else {
-                return failure(format!("can't look up the groups of user `{name}`"));
-            };
-            let groups = groups.into_iter().map(Gid::as_raw).collect();
-            let identity = Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups };
+            let identity = identity(name, user.uid, user.gid)?;
             return Ok(Self::new(&user, Some(identity)));
         }
         if user.uid != own {
@@ -56,6 +58,31 @@ impl Account {
             ));
         }
         Ok(Self::new(&user, None))
+    }
+
+    /// The same user with `group` as its primary group.
+    fn with_group(self, group: &str) -> Result<Self, Failure> {
+        let failure = |message: String| Err(Failure::new(Outcome::Spawn, message));
+        let gid = match Group::from_name(group) {
+            Ok(Some(group)) => group.gid,
+            Ok(None) => {
+                return failure(format!("there is no group `{group}` here: create it or change `group`"));
+            }
+            Err(errno) => return failure(format!("can't look up group `{group}`: {}", errno.desc())),
+        };
+        let own = Uid::effective();
+        if own.is_root() {
+            let uid = self.identity.as_ref().map_or(own, |identity| Uid::from_raw(identity.uid));
+            let identity = identity(&self.name, uid, gid)?;
+            return Ok(Self { identity: Some(identity), ..self });
+        }
+        if gid != Gid::effective() {
+            return failure(format!(
+                "promdrop runs as {} and can't take the group `{group}`: run it as root, or remove `group`",
+                self.name
+            ));
+        }
+        Ok(self)
     }
 
     fn new(user: &User, identity: Option<Identity>) -> Self {
@@ -89,6 +116,16 @@ impl Account {
     }
 }
 
+/// The ids of user `name` in the primary group `gid`, with its other groups.
+fn identity(name: &str, uid: Uid, gid: Gid) -> Result<Identity, Failure> {
+    let groups = CString::new(name).ok().and_then(|name| getgrouplist(&name, gid).ok());
+    let Some(groups) = groups else {
+        return Err(Failure::new(Outcome::Spawn, format!("can't look up the groups of user `{name}`")));
+    };
+    let groups = groups.into_iter().map(Gid::as_raw).collect();
+    Ok(Identity { uid: uid.as_raw(), gid: gid.as_raw(), groups })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,11 +154,17 @@ mod tests {
 
     #[test]
     fn an_unknown_user_is_a_spawn_failure_that_names_it() {
-        let failure = Account::of(Some("nobody-of-that-name")).unwrap_err();
+        let failure = Account::of(Some("nobody-of-that-name"), None).unwrap_err();
         assert_eq!(failure.outcome, Outcome::Spawn);
         assert_eq!(
             failure.message,
             "there is no user `nobody-of-that-name` here: create it or change `user`"
+        );
+        let failure = Account::of(None, Some("no-group-of-that-name")).unwrap_err();
+        assert_eq!(failure.outcome, Outcome::Spawn);
+        assert_eq!(
+            failure.message,
+            "there is no group `no-group-of-that-name` here: create it or change `group`"
         );
     }
 }

@@ -19,6 +19,9 @@ use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fchmod, umask};
 use nix::unistd::{Gid, Pid, Uid, chdir, dup2_stdin, execve, setgroups, setresgid, setresuid};
 
+use rustix::process::setpriority_process;
+use rustix::thread::set_no_new_privs;
+
 use super::protocol::{Identity, Specification, Step};
 use super::spawn::Spawn;
 
@@ -88,6 +91,15 @@ fn launch(control: &mut UnixStream) -> Result<Infallible, Failed> {
     dup2_stdin(&null).map_err(|errno| (Step::Launcher, errno))?;
     unignore_sigpipe();
     umask(Mode::from_bits_truncate(specification.umask));
+    if let Some(nice) = specification.nice {
+        setpriority_process(None, nice)
+            .map_err(|error| (Step::Nice, Errno::from_raw(error.raw_os_error())))?;
+    }
+    if specification.no_new_privileges {
+        set_no_new_privs(true).map_err(|error| (Step::Privileges, Errno::from_raw(error.raw_os_error())))?;
+    }
+    // While it may, which the user may not, have more than promdrop has.
+    specification.limits.set().map_err(|(what, errno)| (Step::Limit(what), errno))?;
     if let (Some(identity), Some(groups)) = (&specification.identity, &groups) {
         become_user(identity, groups).map_err(|errno| (Step::User, errno))?;
     }
@@ -107,11 +119,13 @@ struct Image {
 impl Image {
     fn of(specification: &Specification) -> nix::Result<Self> {
         let text = |text: &str| CString::new(text).map_err(|_| Errno::EINVAL);
-        let environment = specification.environment.iter();
+        let plain = specification.environment.iter().map(|(name, value)| (name, value.as_str()));
+        let secret = specification.secrets.iter().map(|(name, value)| (name, value.reveal()));
         Ok(Self {
             program: text(&specification.program)?,
             argv: specification.argv.iter().map(|word| text(word)).collect::<nix::Result<_>>()?,
-            environment: environment
+            environment: plain
+                .chain(secret)
                 .map(|(name, value)| text(&format!("{name}={value}")))
                 .collect::<nix::Result<_>>()?,
         })

@@ -6,10 +6,13 @@
 
 pub mod account;
 mod launch;
+pub mod limits;
 pub mod process;
 pub mod protocol;
 mod ready;
+pub mod secrets;
 mod spawn;
+mod start;
 mod supervisor;
 mod tree;
 
@@ -18,7 +21,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -26,12 +29,19 @@ use nix::unistd::Uid;
 
 use super::output::{Format, Output};
 use super::trace::Trace;
-use super::{Collection, Collector, Failure, Module, Outcome, Run};
-use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, read_text};
+use super::{Collection, Collector, Failure, MAX_SERIES, Module, Outcome, Run};
+use crate::config::yaml::{
+    Field, Node, Problems, Section, Value, Wrong, check_keys, read_integer, read_text,
+};
 use crate::config::{Header, trust};
 use crate::diagnostic::printable;
 use account::Account;
+use limits::{Limits, Resources};
 use protocol::{Captured, End, Report, STDOUT_LIMIT, Specification, Step};
+use secrets::{Cut, Known, Secrets};
+
+/// The default of `umask`.
+const UMASK: u32 = 0o022;
 
 /// The module.
 pub const MODULE: Module = Module {
@@ -57,6 +67,13 @@ pub struct Command {
     directory: String,
     environment: Vec<(String, String)>,
     user: Option<String>,
+    group: Option<String>,
+    exit_statuses: Vec<u8>,
+    secrets: Secrets,
+    umask: u32,
+    nice: Option<i32>,
+    no_new_privileges: bool,
+    limits: Limits,
     output: Format,
 }
 
@@ -79,11 +96,25 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
     let directory =
         section.optional::<Directory>("directory").map_or_else(|| "/".to_owned(), |found| found.0);
     let environment = section.optional::<Environment>("environment").map(|found| found.0).unwrap_or_default();
+    let secrets = section.node("secrets");
+    let secrets = secrets.and_then(|node| secrets::read(node, section.problems(), &environment));
     let output = match section.node("output") {
         Some(_) => section.optional::<Format>("output"),
         None => Some(Format::default()),
     };
-    let user = header.user.clone();
+    let exit_statuses = section.optional::<Vec<Status>>("exit_statuses");
+    if exit_statuses.as_ref().is_some_and(Vec::is_empty) {
+        let message = "no exit status at all would be a success";
+        section.report("exit_statuses", Wrong::new(message, "write `[0]`, or leave it out"));
+    }
+    let exit_statuses =
+        exit_statuses.map_or_else(|| vec![0], |all| all.into_iter().map(|status| status.0).collect());
+    let umask = section.optional::<Umask>("umask").map_or(UMASK, |umask| umask.0);
+    let nice = section.node("nice").and_then(|node| read_integer(node, section.problems(), -20, 19));
+    let nice = nice.and_then(|nice| i32::try_from(nice).ok());
+    let no_new_privileges = section.optional::<bool>("no_new_privileges").unwrap_or(false);
+    let limits = section.node("rlimits").and_then(|node| limits::read(node, section.problems(), header));
+    let (user, group) = (header.user.clone(), header.group.clone());
     // One that is not there (yet) is no problem of the definition.
     if let Some(program) = argv.as_ref().and_then(|argv| find(argv.first()?, search_path(&environment)).ok())
         && let Err(wrong) = trusted(&program, user.as_deref())
@@ -91,10 +122,27 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
         section.report("argv", wrong);
     }
     let argv = argv.or_else(|| Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), shell?]))?;
-    Some(Command { argv, directory, environment, user, output: output? })
+    Some(Command {
+        argv,
+        directory,
+        environment,
+        user,
+        group,
+        exit_statuses,
+        secrets: secrets.unwrap_or_default(),
+        umask,
+        nice,
+        no_new_privileges,
+        limits: limits.unwrap_or_default(),
+        output: output?,
+    })
 }
 
 impl Collector for Command {
+    fn max_series(&self) -> Option<usize> {
+        Some(MAX_SERIES)
+    }
+
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
         self.collect_by(Path::new("/proc/self/exe"), run, trace)
     }
@@ -114,7 +162,8 @@ impl Command {
         if run.stop.is_raised() {
             return Err(Failure::stopped());
         }
-        let specification = self.specification(run)?;
+        let secrets = self.secrets.read()?;
+        let specification = self.specification(run, &secrets, trace)?;
         let report = process::run(supervisor, &specification, run.stop.as_fd()).map_err(|fault| {
             // Told to end before it knew what to run, a supervisor has nothing to report.
             if run.stop.is_raised() {
@@ -122,29 +171,52 @@ impl Command {
             }
             Failure::new(Outcome::Internal, fault.to_string())
         })?;
-        let found = self.outcome(&report, &specification, run);
-        tell(report, trace);
-        Ok(Collection { families: found?, ..Collection::default() })
+        let found = self.outcome(&report, &specification, &secrets, run);
+        tell(report, &secrets, trace);
+        let families = found?;
+        if let Some(name) = secrets.published_in(&families) {
+            let message =
+                format!("its families would publish the secret `{name}`: have it print something else");
+            return Err(Failure::new(Outcome::Invalid, message));
+        }
+        Ok(Collection { families, ..Collection::default() })
     }
 
-    fn specification(&self, run: &Run<'_>) -> Result<Specification, Failure> {
-        let account = Account::of(self.user.as_deref())?;
+    fn environment(&self, account: &Account, secrets: &Known) -> Vec<(String, String)> {
+        let mut all = account.environment(std::env::var("TZ").ok(), &self.environment);
+        all.retain(|(name, _)| secrets.variables().iter().all(|(secret, _)| secret != name));
+        all
+    }
+
+    fn specification(
+        &self,
+        run: &Run<'_>,
+        secrets: &Known,
+        trace: &mut Trace,
+    ) -> Result<Specification, Failure> {
+        let account = Account::of(self.user.as_deref(), self.group.as_deref())?;
         let name = self.argv.first().map_or("", String::as_str);
         let program = find(name, search_path(&self.environment))
             .map_err(|message| Failure::new(Outcome::Spawn, message))?;
         // Again, since it can be another than when the definition was read.
         trusted(&program, self.user.as_deref())
             .map_err(|wrong| Failure::new(Outcome::Spawn, format!("{}: {}", wrong.message, wrong.cure)))?;
-        Ok(Specification {
+        let specification = Specification {
             // Text that came from text.
             program: program.to_string_lossy().into_owned(),
             argv: self.argv.clone(),
-            environment: account.environment(std::env::var("TZ").ok(), &self.environment),
+            environment: self.environment(&account, secrets),
+            secrets: secrets.variables().to_vec(),
             directory: self.directory.clone(),
-            identity: account.identity,
-            umask: 0o022,
+            identity: account.identity.clone(),
+            umask: self.umask,
+            nice: self.nice,
+            no_new_privileges: self.no_new_privileges,
+            limits: self.limits.clone(),
             timeout: run.deadline.saturating_duration_since(Instant::now()),
-        })
+        };
+        trace.start = Some(start::told(&specification, &account));
+        Ok(specification)
     }
 
     /// What `report` means.
@@ -152,14 +224,18 @@ impl Command {
         &self,
         report: &Report,
         specification: &Specification,
+        secrets: &Known,
         run: &Run<'_>,
     ) -> Result<Vec<crate::exposition::Family>, Failure> {
         let failure = |outcome, message: String| Err(Failure::new(outcome, message));
+        if let Some(message) = self.over_limit(report) {
+            return failure(Outcome::Limit, message);
+        }
         match report.end {
-            End::Exited(status) if status == 0 || self.output.accepts(status) => {
+            End::Exited(status) if self.accepts(status) => {
                 let output = Output { stdout: &report.stdout.bytes, status };
                 self.output.families(&output).map_err(|unreadable| Failure {
-                    detail: unreadable.detail,
+                    detail: self.detail(unreadable.detail, &output, secrets),
                     ..Failure::new(Outcome::Output, unreadable.message)
                 })
             }
@@ -173,10 +249,60 @@ impl Command {
                 Outcome::Limit,
                 format!("it wrote more than {} MiB to its stdout", STDOUT_LIMIT >> 20),
             ),
-            End::Stopped => Err(Failure::stopped()),
+            End::Stopped if run.stop.is_raised() => Err(Failure::stopped()),
+            End::Stopped => failure(Outcome::Internal, "promdrop's supervisor was told to end".into()),
             End::NotStarted(step, errno) => {
                 failure(Outcome::Spawn, not_started(step, Errno::from_raw(errno), specification))
             }
+        }
+    }
+}
+
+impl Command {
+    fn accepts(&self, status: i32) -> bool {
+        self.exit_statuses.iter().any(|accepted| i32::from(*accepted) == status)
+            || self.output.accepts(status)
+    }
+
+    /// The `detail` of what is wrong with `output`, which may quote parts of it: without any part of a secret.
+    fn detail(&self, detail: String, output: &Output<'_>, secrets: &Known) -> String {
+        let shown = secrets.hide(output.stdout, None);
+        if shown == output.stdout {
+            return detail;
+        }
+        self.output
+            .families(&Output { stdout: &shown, ..*output })
+            .err()
+            .map(|unreadable| unreadable.detail)
+            .unwrap_or_default()
+    }
+
+    /// That a limit of `rlimits` ended it, if one did.
+    fn over_limit(&self, report: &Report) -> Option<String> {
+        let limited = |what| self.limits.of(what);
+        // A shell exits with 128 and the number of the signal that ended what it waited for.
+        let signal = match report.end {
+            End::Signalled(number) => number,
+            End::Exited(status) if !self.accepts(status) => status - 128,
+            _ => return None,
+        };
+        let seconds = limited(Resources::Cpu);
+        // Limits go by ticks of the clock, so that less than they say may have been used.
+        let tenth = Duration::from_millis(100);
+        let all = |seconds: u64| Duration::from_secs(seconds.saturating_add(limits::CPU_GRACE));
+        let spent = |seconds: u64| report.usage.cpu + tenth >= all(seconds);
+        match Signal::try_from(signal).ok()? {
+            Signal::SIGXCPU => {
+                Some(format!("it used more than the {} s of CPU time that `rlimits` allows", seconds?))
+            }
+            Signal::SIGKILL if seconds.is_some_and(spent) => {
+                Some(format!("it went on after the {} s of CPU time that `rlimits` allows", seconds?))
+            }
+            Signal::SIGXFSZ => Some(format!(
+                "it wrote a file longer than the {} bytes that `rlimits` allows",
+                limited(Resources::FileSize)?
+            )),
+            _ => None,
         }
     }
 }
@@ -198,6 +324,19 @@ fn not_started(step: Step, errno: Errno, specification: &Specification) -> Strin
         (Step::Launcher, _) => {
             "promdrop's launcher ended too early: was it killed, or is memory short?".to_owned()
         }
+        (Step::Nice, Errno::EACCES | Errno::EPERM) => {
+            "can't set `nice`: only root, with the capability CAP_SYS_NICE, may raise a priority".to_owned()
+        }
+        (Step::Nice, _) => format!("can't set `nice`: {cause}"),
+        (Step::Privileges, _) => format!("can't set `no_new_privileges`: {cause}"),
+        (Step::Limit(what), Errno::EPERM) => {
+            let key = what.key();
+            format!(
+                "can't set `{key}` of `rlimits`: it is more than promdrop itself is allowed, and promdrop lacks \
+                 the capability CAP_SYS_RESOURCE; or a sandbox forbids it, see promdrop's unit"
+            )
+        }
+        (Step::Limit(what), _) => format!("can't set `{}` of `rlimits`: {cause}", what.key()),
         (Step::User, _) => {
             format!("can't become {user}: {cause}; promdrop lacks the capability, see its unit")
         }
@@ -211,6 +350,9 @@ fn not_started(step: Step, errno: Errno, specification: &Specification) -> Strin
             format!(
                 "can't start `{program}`: it is no program for this machine, or a script whose first line is not `#!INTERPRETER`"
             )
+        }
+        (Step::Program, Errno::EAGAIN) => {
+            format!("can't start `{program}`: {user} has as many processes as it may have, see `rlimits`")
         }
         (Step::Program, Errno::EACCES) => {
             format!(
@@ -238,8 +380,8 @@ fn signalled(number: i32) -> String {
 }
 
 /// What is worth telling of `report` whatever it means.
-fn tell(report: Report, trace: &mut Trace) {
-    trace.stderr = stderr_text(&report.stderr);
+fn tell(report: Report, secrets: &Known, trace: &mut Trace) {
+    trace.stderr = stderr_text(&report.stderr, secrets);
     trace.notes = notes(&report);
     trace.ended = match report.end {
         End::Exited(status) => Some(exited(status)),
@@ -251,7 +393,7 @@ fn tell(report: Report, trace: &mut Trace) {
     };
     // Of what never began, all that was used was the launcher's.
     trace.usage = trace.ended.is_some().then_some(report.usage);
-    trace.output = report.stdout.bytes;
+    trace.output = secrets.hide(&report.stdout.bytes, report.stdout.truncated.then_some(Cut::End));
 }
 
 fn notes(report: &Report) -> Vec<String> {
@@ -269,9 +411,10 @@ fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
-fn stderr_text(stderr: &Captured) -> String {
+fn stderr_text(stderr: &Captured, secrets: &Known) -> String {
     let cut = if stderr.truncated { "[...]" } else { "" };
-    format!("{cut}{}", String::from_utf8_lossy(&stderr.bytes))
+    let shown = secrets.hide(&stderr.bytes, stderr.truncated.then_some(Cut::Start));
+    format!("{cut}{}", String::from_utf8_lossy(&shown))
 }
 
 /// The PATH that the command will see.
@@ -353,6 +496,36 @@ impl Field for Argv {
     }
 }
 
+/// An exit status.
+struct Status(u8);
+
+impl Field for Status {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        read_integer(node, problems, 0, 255).and_then(|status| u8::try_from(status).ok()).map(Self)
+    }
+}
+
+/// The permissions that new files don't get.
+struct Umask(u32);
+
+impl Field for Umask {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        const CURE: &str = "write three octal digits in quotes, such as \"022\" or \"077\"";
+        if let Value::Integer(_) = node.value {
+            let message = "a umask is text: as a number, its digits would be decimal ones";
+            problems.report(node, Wrong::new(message, CURE));
+            return None;
+        }
+        read_text(node, problems, |text| {
+            let digits = (1..=4).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
+            match u32::from_str_radix(text, 8) {
+                Ok(mask) if digits && mask <= 0o777 => Ok(Self(mask)),
+                _ => Err(Wrong::new(format!("`{text}` is not a umask"), CURE)),
+            }
+        })
+    }
+}
+
 /// An absolute path.
 struct Directory(String);
 
@@ -363,6 +536,19 @@ impl Field for Directory {
             false => Err(Wrong::new(format!("`{text}` is not an absolute path"), "begin it with `/`")),
         })
     }
+}
+
+/// The name of a variable. Of a key that is no text, `check_keys` has told.
+fn read_variable(key: &Node, problems: &Problems) -> Option<String> {
+    let Value::Text(name) = &key.value else { return None };
+    let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+    let fits = name.bytes().next().is_some_and(letter);
+    if !fits || !name.bytes().all(|b| letter(b) || b.is_ascii_digit()) {
+        let message = format!("`{name}` is not the name of a variable");
+        problems.report(key, Wrong::new(message, "use letters, digits and `_`, no digit first"));
+        return None;
+    }
+    Some(name.clone())
 }
 
 /// Names and values for the environment.
@@ -378,15 +564,9 @@ impl Field for Environment {
         check_keys(entries, problems);
         let mut all = Vec::new();
         for (key, value) in entries {
-            let Value::Text(name) = &key.value else { continue };
-            let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
-            let fits = name.bytes().next().is_some_and(letter);
-            if !fits || !name.bytes().all(|b| letter(b) || b.is_ascii_digit()) {
-                let message = format!("`{name}` is not the name of a variable");
-                problems.report(key, Wrong::new(message, "use letters, digits and `_`, no digit first"));
-            }
+            let name = read_variable(key, problems);
             let value = read_text(value, problems, without_nul);
-            all.extend(value.map(|value| (name.clone(), value)));
+            all.extend(name.zip(value));
         }
         Some(Self(all))
     }
@@ -394,8 +574,6 @@ impl Field for Environment {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::OnFailure;
     use crate::config::yaml::decode;
@@ -410,6 +588,8 @@ mod tests {
             splay: false,
             enabled: true,
             user: None,
+            max_series: None,
+            group: None,
             labels: Vec::new(),
         };
         let decoded = decode(text, |root, problems| {
@@ -474,17 +654,8 @@ mod tests {
                 "2:18: this is a number, where text is expected = put it in quotes".into(),
             ),
             (
-                "argv: [a]\noutput: {format: json}",
-                "2:18: there is no output format `json` = formats: prometheus, value".into(),
-            ),
-            ("argv: [a]\noutput: {}", "2:9: `output` has no `format` = formats: prometheus, value".into()),
-            (
                 "argv: [a]\noutput: {format: value}",
                 "2:9: `output` has no `name` = write `name: ` and what the number shall be called".into(),
-            ),
-            (
-                "argv: [a]\noutput: {format: prometheus, name: b}",
-                "2:30: unknown key `name` in `output` = known here: format".into(),
             ),
             (
                 "argv: [a]\noutput: {format: value, name: a-b}",

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::{Limits, Resources};
+use super::secrets::Secret;
 use crate::collect::trace::Usage;
 
 /// A command writes at most this much to its stdout; more is not read, and the command is ended.
@@ -40,12 +42,20 @@ pub struct Specification {
     pub argv: Vec<String>,
     /// The whole of its environment.
     pub environment: Vec<(String, String)>,
+    /// More variables of it.
+    pub secrets: Vec<(String, Secret)>,
     /// Where it starts.
     pub directory: String,
     /// Whom it runs as; `None`: as promdrop.
     pub identity: Option<Identity>,
     /// The permissions that files it makes don't get.
     pub umask: u32,
+    /// Its priority; `None`: promdrop's own.
+    pub nice: Option<i32>,
+    /// Whether no program that it starts can give it more rights (setuid, file capabilities).
+    pub no_new_privileges: bool,
+    /// What each process of it may use.
+    pub limits: Limits,
     /// It is ended after this long, or after [`LONGEST`].
     pub timeout: Duration,
 }
@@ -104,6 +114,12 @@ pub enum End {
 pub enum Step {
     /// Starting the launcher, which takes the others.
     Launcher,
+    /// Setting its priority.
+    Nice,
+    /// Forbidding it more rights.
+    Privileges,
+    /// Setting this limit.
+    Limit(Resources),
     /// Becoming its user.
     User,
     /// Entering its directory.
@@ -249,9 +265,13 @@ mod tests {
             program: "/bin/sh".into(),
             argv: vec!["x".repeat(FRAME_LIMIT)],
             environment: Vec::new(),
+            secrets: Vec::new(),
             directory: "/".into(),
             identity: None,
             umask: 0,
+            nice: None,
+            no_new_privileges: false,
+            limits: Limits::default(),
             timeout: Duration::from_secs(1),
         };
         assert_eq!(long.encode(), None);

@@ -85,6 +85,11 @@ impl Format {
         Ok(families)
     }
 
+    /// Whether nothing at all is a result too.
+    pub fn allows_empty(&self) -> bool {
+        self.allow_empty
+    }
+
     /// Whether the format has a meaning for an exit status that otherwise is a failure.
     pub fn accepts(&self, status: i32) -> bool {
         self.reader.accepts(status)

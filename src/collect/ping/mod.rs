@@ -572,6 +572,8 @@ mod tests {
             splay: false,
             enabled: true,
             user: None,
+            max_series: None,
+            group: None,
             labels,
         }
     }

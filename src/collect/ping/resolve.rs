@@ -5,14 +5,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
-
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::collect::stop::Stop;
 
@@ -72,7 +68,7 @@ pub fn resolve(
     if started == 0 {
         return names.iter().map(|_| Err("no thread can be started to look it up".to_owned())).collect();
     }
-    wait_for_hangup(&finished, deadline, stop);
+    stop.or_hangup(&finished, deadline);
     // Threads that hang find nothing more to do when they wake up.
     queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
     for (at, answer) in found.try_iter() {
@@ -81,21 +77,6 @@ pub fn resolve(
         }
     }
     answers
-}
-
-/// Waits until the other end of `pipe` is closed, `deadline`, or `stop`.
-fn wait_for_hangup(pipe: &impl AsFd, deadline: Instant, stop: &Stop) {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = PollTimeout::try_from(left.as_millis()).unwrap_or(PollTimeout::MAX);
-        // No events are asked for: a hang-up is always told.
-        let mut fds =
-            [PollFd::new(pipe.as_fd(), PollFlags::empty()), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, left) {
-            Err(Errno::EINTR) => {}
-            _ => return,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ impl Before {
         !self.known || !same || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
     }
 
+    /// Whether there was such a file.
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
     /// The interval that its health tells of, for when its definition can't.
     pub fn interval(&self) -> Duration {
         let told = self.told(&health::INTERVAL);

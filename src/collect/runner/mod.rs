@@ -14,7 +14,7 @@ use super::trace::Trace;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{OWN_PREFIX, add_labels};
+use crate::exposition::{Family, OWN_PREFIX, add_labels};
 use crate::schedule::{self, Slots};
 use crate::textfile::{self, Claims, Class, Directory, Guard};
 use before::Before;
@@ -120,6 +120,8 @@ impl Runner<'_> {
             splay: false,
             enabled: true,
             user: None,
+            max_series: None,
+            group: None,
             labels: Vec::new(),
         };
         let (began, took, trace) = (self::now(), Duration::ZERO, Trace::default());
@@ -224,15 +226,55 @@ fn attempt(
         failure.detail = format!("the output has a family `{}`: rename it", family.name);
         return Err(failure);
     }
+    within_budget(&found.families, header.max_series.or_else(|| module.max_series()))?;
     Ok(found)
+}
+
+/// Whether there are no more series than `most`: a script gone wild must not flood Prometheus.
+fn within_budget(families: &[Family], most: Option<usize>) -> Result<(), Failure> {
+    const SHOWN: usize = 5;
+    let series: usize = families.iter().map(|family| family.samples.len()).sum();
+    let Some(most) = most.filter(|most| series > *most) else { return Ok(()) };
+    let message = format!("it has {series} series, its `max_series` is {most}: drop a label, or raise it");
+    let mut largest: Vec<&Family> = families.iter().collect();
+    largest.sort_by_key(|family| std::cmp::Reverse(family.samples.len()));
+    let largest =
+        largest.iter().take(SHOWN).map(|family| format!("{} {}", family.samples.len(), family.name));
+    let detail = format!("most of them: {}", largest.collect::<Vec<_>>().join(", "));
+    Err(Failure { detail, ..Failure::new(Outcome::Limit, message) })
+}
+
+/// A run that publishes nothing.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// What would be published, without health; or the failure that a run would report.
+    pub result: Result<Collection, Failure>,
+    /// What is published of the collector, without health; `None` where it has no file.
+    pub published: Option<Vec<Family>>,
 }
 
 /// Runs `definition` as [`Runner::run`] would and publishes nothing: what would be published, with what `claims` claim,
 /// in `directory` as it is now, or why not; either way, what else is worth telling is in `trace`.
-///
-/// # Errors
-/// The failure that a run would report.
 pub fn rehearse(
+    definition: &Definition<Box<dyn Collector>>,
+    directory: Option<&Directory>,
+    claims: &Claims,
+    stop: &Stop,
+    trace: &mut Trace,
+) -> Rehearsal {
+    let before =
+        directory.map_or(Ok(Before::default()), |directory| Before::read(directory, &definition.stem));
+    match before {
+        Ok(before) => Rehearsal {
+            result: rehearse_after(&before, definition, directory, claims, stop, trace),
+            published: before.is_known().then_some(before.families),
+        },
+        Err(failure) => Rehearsal { result: Err(failure), published: None },
+    }
+}
+
+fn rehearse_after(
+    before: &Before,
     definition: &Definition<Box<dyn Collector>>,
     directory: Option<&Directory>,
     claims: &Claims,
@@ -240,14 +282,13 @@ pub fn rehearse(
     trace: &mut Trace,
 ) -> Result<Collection, Failure> {
     let Definition { stem, header, module, .. } = definition;
-    let before = directory.map_or(Ok(Before::default()), |directory| Before::read(directory, stem))?;
     let (began, clock) = (now(), Instant::now());
     let mut found = attempt(module.as_ref(), stem, header, &before.module_state, stop, trace)?;
     label(&mut found, header)?;
     let slots = Slots::new(header.interval, Duration::ZERO);
     let (slot, took) = (slots.at(began), clock.elapsed());
     let ran = Ran { slots, slot, began, took, result: Ok(found), trace: std::mem::take(trace) };
-    let (head, families) = compose(stem, header, claims, &before, &ran, &Kept::All);
+    let (head, families) = compose(stem, header, claims, before, &ran, &Kept::All);
     let refused = match directory {
         Some(directory) => directory.rehearse_for(claims, &head, &families),
         None => textfile::check(&head, &families),
