@@ -1,6 +1,5 @@
 //! Commands that mean harm: nothing of them reaches the directory as it is, nor the terminal, and none outlives its run.
 
-use std::fs;
 use std::time::Duration;
 
 use crate::support::host::Host;

@@ -43,7 +43,17 @@ fn a_fork_bomb_stays_in_its_box() {
             let host = Host::new();
             host.collector(NAME, &yaml);
             let stderr = host.path("stderr");
-            let mut run = host.run().stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
+            let run = host.run();
+            // Where promdrop sets no limit, its command inherits this one: the machine survives the failure.
+            let mut run = Command::new("prlimit")
+                .arg(format!("--nproc={}", 5 * MOST))
+                .arg(run.get_program())
+                .args(run.get_args())
+                .env_clear()
+                .envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))))
+                .stderr(fs::File::create(&stderr).unwrap())
+                .spawn()
+                .unwrap();
             let mut most = 0;
             let status = loop {
                 if let Some(status) = run.try_wait().unwrap() {
