@@ -380,7 +380,8 @@ impl Case {
             "" => format!("argv: [{script}]"),
             shell => format!("shell: |\n    {}", shell.replace("SCRIPT", &script)),
         };
-        let played = self.scene.play("script", &format!("module: command\ncommand:\n  {command}\n"));
+        let played =
+            self.scene.play("script", &format!("module: command\ntimeout: 1m\ncommand:\n  {command}\n"));
         match self.outcome {
             Serves { families, series } => {
                 played.assert_serves(families, series);
