@@ -5,13 +5,14 @@ mod series;
 
 use std::borrow::Cow;
 
-use super::record::{Found, Record, Records};
+use super::record::{Found, Record, Records, Unknown};
 use super::{Reader, Unreadable, plain};
 use crate::config::fields::{read_help, read_labels, read_metric_name};
 use crate::config::pattern::Pattern;
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, nearest, read_text};
 use crate::exposition::{Family, Kind, Labels};
 use reading::Reading;
+pub(super) use reading::read_factor;
 use series::{Reduce, Series};
 
 /// The field that a metric's value stands in where it doesn't say.
@@ -42,13 +43,15 @@ struct Metric {
     reduce: Option<Reduce>,
 }
 
-/// Reads the metrics of `output:`, which stand in a list `metrics`, or one directly in it.
-pub fn read(section: &mut Section<'_>, records: Box<dyn Records>) -> Option<Box<dyn Reader>> {
+/// Reads the metrics of `output:`, which stand in a list `metrics`, or one directly in it. They are read without
+/// `records` too, so that every problem is told.
+pub fn read(section: &mut Section<'_>, records: Option<Box<dyn Records>>) -> Option<Box<dyn Reader>> {
+    let known = records.as_deref().unwrap_or(&Unknown);
     let metrics = match section.node("metrics") {
-        Some(node) => read_list(node, section.problems(), records.as_ref()),
-        None => Metric::read(section, records.as_ref()).map(|metric| vec![metric]),
+        Some(node) => read_list(node, section.problems(), known),
+        None => Metric::read(section, known).map(|metric| vec![metric]),
     };
-    let mut mapping = Mapping { records, metrics: metrics? };
+    let mut mapping = Mapping { records: records?, metrics: metrics? };
     mapping.take_own_labels();
     Some(Box::new(mapping))
 }
@@ -124,14 +127,10 @@ impl Metric {
         }
     }
 
-    fn takes(&self, record: &dyn Record) -> Result<bool, Unreadable> {
+    fn takes(&self, record: &dyn Record, noun: &str) -> Result<bool, Unreadable> {
         for (field, pattern) in &self.filters {
             let Some(pattern) = pattern.compiled() else { return Err(too_large("where")) };
-            let matches = match record.field(field) {
-                Found::Text(text) => pattern.is_match(&text),
-                Found::Missing => false,
-            };
-            if !matches {
+            if !text_of(record, noun, field)?.is_some_and(|text| pattern.is_match(&text)) {
                 return Ok(false);
             }
         }
@@ -142,12 +141,12 @@ impl Metric {
     fn labels_of(&self, record: &dyn Record, noun: &str) -> Result<Labels, Unreadable> {
         let mut labels = self.labels.clone();
         for (label, field) in self.labels_from.as_deref().unwrap_or_default() {
-            match record.field(field) {
+            match text_of(record, noun, field)? {
                 // An empty label is the same as none.
-                Found::Text(text) if text.trim().is_empty() => {}
-                Found::Text(text) => labels.push((label.clone().into(), text.trim().to_owned().into())),
-                Found::Missing if self.optional => {}
-                Found::Missing => return Err(missing(record, noun, field)),
+                Some(text) if text.trim().is_empty() => {}
+                Some(text) => labels.push((label.clone().into(), text.trim().to_owned().into())),
+                None if self.optional => {}
+                None => return Err(missing(record, noun, field)),
             }
         }
         Ok(labels)
@@ -163,7 +162,27 @@ pub(super) fn too_large(key: &str) -> Unreadable {
 /// That a record has no `field`.
 fn missing(record: &dyn Record, noun: &str, field: &str) -> Unreadable {
     let message = format!("there is no {noun} `{}` in {}", plain(field), record.place());
-    Unreadable { message, detail: record.quote() }
+    Unreadable { message, detail: record.quote(field) }
+}
+
+/// The text of `field`, if it is there.
+fn text_of<'r>(record: &'r dyn Record, noun: &str, field: &str) -> Result<Option<Cow<'r, str>>, Unreadable> {
+    match record.field(field) {
+        Found::Text(text) => Ok(Some(text)),
+        Found::Missing => Ok(None),
+        Found::Other(what) => {
+            let message = format!("{} is {what} where one value is expected", subject(record, noun, field));
+            Err(Unreadable { message, detail: record.quote(field) })
+        }
+    }
+}
+
+/// What a message about `field` is about.
+fn subject(record: &dyn Record, noun: &str, field: &str) -> String {
+    match record.place() {
+        place if noun.is_empty() || field.is_empty() => place.into_owned(),
+        place => format!("{noun} `{}` in {place}", plain(field)),
+    }
 }
 
 impl Reader for Mapping {
@@ -173,7 +192,7 @@ impl Reader for Mapping {
         let noun = self.records.noun();
         self.records.each(text, &mut |record| {
             for (metric, series) in self.metrics.iter().zip(&mut series) {
-                if metric.takes(record)? {
+                if metric.takes(record, noun)? {
                     metric.read_into(series, record, noun)?;
                 }
             }
@@ -209,19 +228,15 @@ impl Metric {
     fn read_into(&self, series: &mut Series, record: &dyn Record, noun: &str) -> Result<(), Unreadable> {
         let labels = self.labels_of(record, noun)?;
         let Some(field) = &self.value else { return series.add(labels, 1.0, &self.name, record) };
-        let text = match record.field(field) {
-            Found::Text(text) => text,
-            Found::Missing if self.optional => return Ok(()),
-            Found::Missing => return Err(missing(record, noun, field)),
+        let text = match text_of(record, noun, field)? {
+            Some(text) => text,
+            None if self.optional => return Ok(()),
+            None => return Err(missing(record, noun, field)),
         };
-        let subject = || match record.place() {
-            place if noun.is_empty() => place.into_owned(),
-            place => format!("{noun} `{}` in {place}", plain(field)),
-        };
-        let read = self
-            .reading
-            .read_text(&text)
-            .map_err(|wrong| Unreadable { message: wrong.about(&subject()), detail: record.quote() })?;
+        let read = self.reading.read_text(&text).map_err(|wrong| Unreadable {
+            message: wrong.about(&subject(record, noun, field)),
+            detail: record.quote(field),
+        })?;
         match read {
             reading::Read::Number(value) => series.add(labels, value, &self.name, record),
             reading::Read::State { label, states, is } => {
@@ -275,7 +290,8 @@ fn read_field(node: &Node, problems: &Problems, records: &dyn Records) -> Option
     read_text(node, problems, |text| records.check_field(text).map(|()| text.to_owned()))
 }
 
-fn entries<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [(Node, Node)]> {
+/// The entries of a map; `cure` says how to write it.
+pub(super) fn entries<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [(Node, Node)]> {
     let Value::Map(entries) = &node.value else {
         let message = format!("this is {}, where a map is expected", node.value.kind());
         problems.report(node, Wrong::new(message, cure));

@@ -2,11 +2,15 @@
 //!
 //! Most formats cut the output into [`record`]s, of which [`metric`]s make families.
 
+mod json;
+mod keyvalue;
 mod metric;
+mod nagios;
 mod number;
 mod prometheus;
 mod record;
 mod regex;
+mod table;
 mod value;
 
 use std::fmt;
@@ -51,8 +55,15 @@ pub struct Unreadable {
 type Read = fn(&mut Section<'_>) -> Option<Box<dyn Reader>>;
 
 /// All formats.
-const FORMATS: &[(&str, Read)] =
-    &[("prometheus", prometheus::read), ("value", value::read), ("regex", regex::read)];
+const FORMATS: &[(&str, Read)] = &[
+    ("prometheus", prometheus::read),
+    ("value", value::read),
+    ("regex", regex::read),
+    ("json", json::read),
+    ("keyvalue", keyvalue::read),
+    ("table", table::read),
+    ("nagios", nagios::read),
+];
 
 /// A format as a definition configures it.
 #[derive(Debug)]
@@ -63,7 +74,7 @@ pub struct Format {
 
 impl Default for Format {
     fn default() -> Self {
-        Self { reader: Box::new(prometheus::Prometheus), allow_empty: false }
+        Self { reader: Box::new(prometheus::Prometheus::default()), allow_empty: false }
     }
 }
 
@@ -73,10 +84,11 @@ impl Format {
     /// # Errors
     /// Where it is not what the definition says it is, or there is nothing in it where that is not allowed.
     pub fn families(&self, output: &Output<'_>) -> Result<Vec<Family>, Unreadable> {
-        if self.allow_empty && output.stdout.trim_ascii().is_empty() {
-            return Ok(Vec::new());
-        }
-        let families = self.reader.families(output)?;
+        let families = match self.reader.families(output) {
+            // What can make something of nothing, a count, has done so.
+            Err(_) if self.allow_empty && output.stdout.trim_ascii().is_empty() => return Ok(Vec::new()),
+            read => read?,
+        };
         if !self.allow_empty && families.iter().all(|family| family.samples.is_empty()) {
             let message = "there is no sample in its output".to_owned();
             let text = String::from_utf8_lossy(output.stdout);

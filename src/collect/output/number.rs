@@ -70,9 +70,11 @@ pub fn parse(text: &str) -> Result<f64, NotANumber> {
 }
 
 /// `number` of something that is worth `factor`; exact where the factor's inverse is a whole number: 3 ms is 0.003.
-fn in_units(number: f64, factor: f64) -> f64 {
+pub fn in_units(number: f64, factor: f64) -> f64 {
     let inverse = (1.0 / factor).round();
-    if factor < 1.0 { number / inverse } else { number * factor }
+    // So says no other factor, however near its inverse is to a whole number.
+    let exact = factor < 1.0 && 1.0 / inverse == factor;
+    if exact { number / inverse } else { number * factor }
 }
 
 /// What `unit` is worth in base units; none is the base unit itself.
@@ -157,6 +159,15 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(value), "{text:?}");
         }
+    }
+
+    #[test]
+    fn scaling_is_as_exact_as_can_be() {
+        assert_eq!(in_units(3.0, 0.1), 0.3);
+        assert_eq!(in_units(7.0, 1e-9), 7e-9);
+        assert_eq!(in_units(10.0, 0.3), 3.0);
+        assert_eq!(in_units(2.0, -0.5), -1.0);
+        assert_eq!(in_units(3.0, 1e-320), 3e-320);
     }
 
     #[test]

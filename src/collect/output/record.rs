@@ -29,6 +29,24 @@ pub trait Records: Send + Sync + fmt::Debug {
     fn each(&self, output: &str, take: &mut Take<'_>) -> Result<(), Unreadable>;
 }
 
+/// Stands for records whose own keys are wrong: their fields can't be judged.
+#[derive(Debug)]
+pub struct Unknown;
+
+impl Records for Unknown {
+    fn noun(&self) -> &'static str {
+        ""
+    }
+
+    fn check_field(&self, _: &str) -> Result<(), Wrong> {
+        Ok(())
+    }
+
+    fn each(&self, _: &str, _: &mut Take<'_>) -> Result<(), Unreadable> {
+        Ok(())
+    }
+}
+
 /// Takes a record.
 pub type Take<'a> = dyn FnMut(&dyn Record) -> Result<(), Unreadable> + 'a;
 
@@ -37,8 +55,8 @@ pub trait Record {
     /// Where it stands, in words that hold no byte of the output: "line 3 of its output".
     fn place(&self) -> Cow<'static, str>;
 
-    /// What stands there, for the operator's eyes only.
-    fn quote(&self) -> String;
+    /// What stands there, of `field` where that has a place of its own; for the operator's eyes only.
+    fn quote(&self, field: &str) -> String;
 
     /// The text of a field.
     fn field(&self, name: &str) -> Found<'_>;
@@ -49,6 +67,8 @@ pub trait Record {
 pub enum Found<'a> {
     /// Its text.
     Text(Cow<'a, str>),
+    /// Something that is not one value: "a list".
+    Other(&'static str),
     /// There is none of that name.
     Missing,
 }

@@ -43,7 +43,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
         let wrong = Wrong::new("`strict` is about lines, of which `over: text` knows nothing", "remove it");
         section.report("strict", wrong);
     }
-    metric::read(section, Box::new(Regex { pattern: pattern?, over, strict }))
+    let regex = pattern.map(|pattern| Box::new(Regex { pattern, over, strict }) as Box<dyn Records>);
+    metric::read(section, regex)
 }
 
 impl Records for Regex {
@@ -108,7 +109,7 @@ impl Record for Match<'_> {
         line_place(self.line)
     }
 
-    fn quote(&self) -> String {
+    fn quote(&self, _: &str) -> String {
         let matched = self.captures.get(0).map_or("", |all| all.as_str());
         format!("line {}: {}", self.line, excerpt(matched))
     }

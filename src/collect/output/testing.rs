@@ -11,8 +11,13 @@ pub fn format(yaml: &str) -> Result<Format, Vec<String>> {
 
 /// The exposition that `yaml` makes of `stdout`; or the message and the detail of why it can't.
 pub fn read(yaml: &str, stdout: impl AsRef<[u8]>) -> Result<String, (String, String)> {
+    read_status(yaml, stdout, 0)
+}
+
+/// As [`read`], where the exit status was `status`.
+pub fn read_status(yaml: &str, stdout: impl AsRef<[u8]>, status: i32) -> Result<String, (String, String)> {
     let format = format(yaml).unwrap();
-    let families = format.families(&Output { stdout: stdout.as_ref(), status: 0 });
+    let families = format.families(&Output { stdout: stdout.as_ref(), status });
     let families = families.map_err(|unreadable| (unreadable.message, unreadable.detail))?;
     let mut text = String::new();
     exposition::render(&families, &mut text);

@@ -11,7 +11,7 @@ struct Value;
 
 /// It has no keys of its own.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
-    metric::read(section, Box::new(Value))
+    metric::read(section, Some(Box::new(Value)))
 }
 
 /// The whole output, whose one field is `value`.
@@ -39,7 +39,7 @@ impl Record for Whole<'_> {
         "its output".into()
     }
 
-    fn quote(&self) -> String {
+    fn quote(&self, _: &str) -> String {
         format!("its output: {}", excerpt(self.0))
     }
 

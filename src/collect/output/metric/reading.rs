@@ -70,7 +70,7 @@ impl Unfit {
 impl Reading {
     /// Reads `scale`, `values`, `states` and `state_label`.
     pub fn read(section: &mut Section<'_>, reduce: Option<Reduce>) -> Option<Self> {
-        let scale = section.node("scale").map(|node| (node, read_scale(node, section.problems())));
+        let scale = section.node("scale").map(|node| read_factor(node, section.problems()));
         let values = section.node("values").map(|node| read_values(node, section.problems()));
         let states = section.node("states").map(|node| read_states(node, section.problems()));
         let label = section.node("state_label").map(|node| read_label_name(node, section.problems()));
@@ -79,15 +79,9 @@ impl Reading {
                 let wrong = Wrong::new("without `states` there is nothing to label", "remove it");
                 section.report("state_label", wrong);
             }
-            if let Some((node, Some(scale))) = scale
-                && (scale == 0.0 || !scale.is_finite())
-            {
-                let wrong = Wrong::new("a number can't be scaled by this", "write a factor such as 0.001");
-                section.problems().report(node, wrong);
-            }
             return Some(Self::Number {
                 values: values.flatten().unwrap_or_default(),
-                scale: scale.and_then(|(_, scale)| scale).unwrap_or(1.0),
+                scale: scale.flatten().unwrap_or(1.0),
             });
         };
         for (key, there) in
@@ -112,7 +106,7 @@ impl Reading {
                     Some(value) => *value,
                     None => number::parse(text).map_err(Unfit::Number)?,
                 };
-                let scaled = value * scale;
+                let scaled = number::in_units(value, *scale);
                 if scaled.is_infinite() && value.is_finite() {
                     return Err(Unfit::Number(NotANumber::TooLarge));
                 }
@@ -132,14 +126,25 @@ impl Reading {
     }
 }
 
-fn read_scale(node: &Node, problems: &Problems) -> Option<f64> {
+/// Reads what a number is multiplied by.
+pub fn read_factor(node: &Node, problems: &Problems) -> Option<f64> {
+    let factor = read_number(node, problems)?;
+    if factor != 0.0 && factor.is_finite() {
+        return Some(factor);
+    }
+    let cure = "write a factor such as 0.001";
+    problems.report(node, Wrong::new("a number can't be scaled by this", cure));
+    None
+}
+
+fn read_number(node: &Node, problems: &Problems) -> Option<f64> {
     match node.value {
         #[allow(clippy::cast_precision_loss)]
         Value::Integer(value) => Some(value as f64),
         Value::Float(value) => Some(value),
         ref other => {
             let message = format!("this is {}, where a number is expected", other.kind());
-            problems.report(node, Wrong::new(message, "write a factor such as 0.001"));
+            problems.report(node, Wrong::new(message, "write a number such as 0.001"));
             None
         }
     }
@@ -149,7 +154,7 @@ fn read_values(node: &Node, problems: &Problems) -> Option<HashMap<String, f64>>
     let entries = entries(node, problems, "write `{TEXT: NUMBER}`")?;
     let read = entries.iter().map(|(key, value)| {
         let text = read_text(key, problems, |text| Ok(text.trim().to_owned()));
-        Some((text?, read_scale(value, problems)?))
+        Some((text?, read_number(value, problems)?))
     });
     let read: Vec<Option<_>> = read.collect();
     read.into_iter().collect()

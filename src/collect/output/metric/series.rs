@@ -78,7 +78,7 @@ impl Series {
                 record.place(),
                 so_far.first
             );
-            return Err(Unreadable { message, detail: record.quote() });
+            return Err(Unreadable { message, detail: record.quote("") });
         };
         so_far.count += 1.0;
         so_far.value = match reduce {
