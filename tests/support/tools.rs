@@ -43,6 +43,8 @@ impl Tools {
         for directory in ["etc", "usr/lib/outputs"] {
             fs::create_dir_all(tools.0.path().join(directory)).unwrap();
         }
+        // What this machine has beyond Debian would be found first.
+        tools.hide("/usr/local/bin").hide("/usr/local/sbin");
         tools
     }
 

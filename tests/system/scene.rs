@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -151,4 +152,80 @@ pub fn nginx(host: &Host) -> Held {
     let nginx = Running::start(Command::new("nginx").arg("-c").arg(configuration));
     wait_for(PATIENCE, "nginx listens", || std::net::TcpStream::connect("127.0.0.1:80").map(drop));
     Box::new(nginx)
+}
+
+/// What Postfix, which only unpacked has no user and no configuration, needs to be its own.
+pub fn postfix_files(tools: &Tools) {
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    let without = |text: &str, names: &[&str]| {
+        let line_of = |line: &&str| !names.contains(&line.split(':').next().unwrap());
+        text.lines().filter(line_of).fold(String::new(), |all, line| all + line + "\n")
+    };
+    let postfix = format!("postfix:x:{POSTFIX}:{POSTFIX}::/:/usr/sbin/nologin\n");
+    tools.file("/etc/passwd", 0o644, &(without(&users, &["postfix"]) + &postfix));
+    let both = format!("postfix:x:{POSTFIX}:\npostdrop:x:{POSTDROP}:\n");
+    tools.file("/etc/group", 0o644, &(without(&groups, &["postfix", "postdrop"]) + &both));
+    tools.file("/etc/postfix/main.cf", 0o644, MAIN_CF).file("/etc/postfix/master.cf", 0o644, MASTER_CF);
+    tools.unpacked_file("/usr/sbin/postqueue", POSTDROP, 0o2755);
+}
+
+const POSTFIX: u32 = 64_001;
+const POSTDROP: u32 = 64_002;
+
+/// Its only next hop refuses every connection.
+const MAIN_CF: &str = "compatibility_level = 3.6\nqueue_directory = /run/queue\ndata_directory = /run/data\n\
+    daemon_directory = /usr/lib/postfix/sbin\ncommand_directory = /usr/sbin\nsetgid_group = postdrop\n\
+    myhostname = host.example\ninet_interfaces = loopback-only\nrelayhost = [127.0.0.1]:1\nalias_maps =\n";
+
+const MASTER_CF: &str = "\
+pickup  unix n - n 60  1 pickup
+cleanup unix n - n -   0 cleanup
+qmgr    unix n - n 300 1 qmgr
+rewrite unix - - n -   - trivial-rewrite
+bounce  unix - - n -   0 bounce
+defer   unix - - n -   0 bounce
+trace   unix - - n -   0 bounce
+smtp    unix - - n -   - smtp
+showq   unix n - n -   - showq
+";
+
+/// Postfix with two messages that it can't get rid of.
+pub fn postfix(_: &Host) -> Held {
+    let names =
+        "active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace";
+    let files: Vec<String> = names.split(' ').map(|name| format!("queue/{name}/.keep")).collect();
+    mount_files("/run", &files.iter().map(|path| (path.as_str(), "")).collect::<Vec<_>>());
+    let prepare = "cd /run/queue && rm */.keep && mkdir ../data && chown postfix * ../data && chown root pid && \
+                   chgrp postdrop maildrop public && chmod 730 maildrop && chmod 710 public && chmod 700 private";
+    run(Command::new("sh").args(["-c", prepare]));
+    let master = Running::start(Command::new("/usr/lib/postfix/sbin/master").arg("-d"));
+    wait_for(PATIENCE, "Postfix answers", || {
+        let output = Command::new("postqueue").arg("-j").output().unwrap();
+        if output.status.success() && output.stderr.is_empty() { Ok(()) } else { Err(output) }
+    });
+    for recipient in ["one@example.net", "two@example.org"] {
+        let line = format!("echo text | sendmail -f root@host.example {recipient}");
+        run(Command::new("sh").args(["-c", &line]));
+    }
+    wait_for(PATIENCE, "both messages are deferred", || {
+        let output = Command::new("postqueue").arg("-j").output().unwrap();
+        let deferred = String::from_utf8_lossy(&output.stdout).matches("\"deferred\"").count();
+        if deferred == 2 { Ok(()) } else { Err(output) }
+    });
+    Box::new(master)
+}
+
+/// A certificate that ends in 30 days, where certbot leaves them.
+pub fn certificate(_: &Host) -> Held {
+    let place = Path::new("/etc/letsencrypt/live");
+    mount_files(place.to_str().unwrap(), &[("www.example.net/README", "")]);
+    let arguments =
+        ["req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "30", "-subj", "/CN=www.example.net"];
+    let place = place.join("www.example.net");
+    run(Command::new("openssl")
+        .args(arguments)
+        .args(["-keyout", "/dev/null", "-out"])
+        .arg(place.join("cert.pem")));
+    Box::new(())
 }
