@@ -17,6 +17,7 @@ pub mod sets;
 pub mod single;
 pub mod strace;
 pub mod tcp;
+pub mod tools;
 pub mod users;
 
 use std::fmt::Debug;

@@ -1,5 +1,6 @@
 //! Mounts that only a test sees.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -41,4 +42,15 @@ pub fn mount_tmpfs(options: &str, place: &Path) {
 pub fn unmount(place: &Path) {
     let status = Command::new("umount").arg("--lazy").arg(place).status().unwrap();
     assert!(status.success(), "umount {} failed", place.display());
+}
+
+/// Mounts a new tmpfs on `place` with these files, given by their paths below it.
+pub fn mount_files(place: &str, files: &[(&str, &str)]) {
+    let place = Path::new(place);
+    mount_tmpfs("mode=0755", place);
+    for (path, text) in files {
+        let path = place.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! Exposition text as a test reads it: a map of series, made without promdrop's own parser.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Series and their values.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -38,6 +38,11 @@ impl Series {
     /// Whether any series has this name.
     pub fn has(&self, name: &str) -> bool {
         self.0.keys().any(|key| key.split('{').next() == Some(name))
+    }
+
+    /// The names of its series.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.0.keys().filter_map(|key| key.split('{').next()).collect()
     }
 
     /// Its series that `other` lacks or has with another value.

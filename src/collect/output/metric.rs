@@ -138,7 +138,7 @@ impl Metric {
     fn takes(&self, record: &dyn Record, noun: &str) -> Result<bool, Unreadable> {
         for (field, pattern) in &self.filters {
             let Some(pattern) = pattern.compiled() else { return Err(too_large("where")) };
-            if !text_of(record, noun, field)?.is_some_and(|text| pattern.is_match(&text)) {
+            if !text_of(record, noun, field)?.is_some_and(|text| pattern.is_match(text.trim())) {
                 return Ok(false);
             }
         }

@@ -98,6 +98,13 @@ fn what_is_not_there_is_told_unless_it_may_be() {
 }
 
 #[test]
+fn blanks_around_a_field_are_no_part_of_it() {
+    let yaml = r"{format: table, delimiter: '|', header: false, columns: [sensor, value, unit], name: a,
+                  where: {unit: degrees C}, labels_from: {sensor: sensor}}";
+    assert_eq!(read(yaml, "CPU  | 46.0 | degrees C \n").unwrap(), "# TYPE a gauge\na{sensor=\"CPU\"} 46\n");
+}
+
+#[test]
 fn an_empty_output_is_no_result_unless_it_may_be() {
     for (yaml, nothing) in [
         (queues(""), "\n \n"),
