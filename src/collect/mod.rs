@@ -4,6 +4,7 @@
 //! collector file into a [`Collector`], which has one method. Everything around it (deadline, isolation, health,
 //! publishing) is the runner's.
 
+pub mod account;
 pub mod alarm;
 pub mod command;
 pub mod crew;

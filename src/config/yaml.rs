@@ -533,13 +533,30 @@ pub fn read_integer(node: &Node, problems: &Problems, low: i128, high: i128) -> 
     None
 }
 
+/// The items of a list; `cure` says how to write one.
+pub fn read_list<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [Node]> {
+    let Value::List(items) = &node.value else {
+        let message = format!("this is {}, where a list is expected", node.value.kind());
+        problems.report(node, Wrong::new(message, cure));
+        return None;
+    };
+    Some(items)
+}
+
+/// The entries of a free-form map; `cure` says how to write one. Keys that are not text or stand twice are reported.
+pub fn read_map<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [(Node, Node)]> {
+    let Value::Map(entries) = &node.value else {
+        let message = format!("this is {}, where a map is expected", node.value.kind());
+        problems.report(node, Wrong::new(message, cure));
+        return None;
+    };
+    check_keys(entries, problems);
+    Some(entries)
+}
+
 impl<T: Field> Field for Vec<T> {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let Value::List(items) = &node.value else {
-            let message = format!("this is {}, where a list is expected", node.value.kind());
-            problems.report(node, Wrong::new(message, "write `[one, two]`, or a line `- one` for each"));
-            return None;
-        };
+        let items = read_list(node, problems, "write `[one, two]`, or a line `- one` for each")?;
         // Every item is read, so that every problem is found.
         let read: Vec<Option<T>> = items.iter().map(|item| T::read(item, problems)).collect();
         read.into_iter().collect()

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use promdrop::collect::account::Identity;
 use promdrop::collect::command::limits::Limits;
 use promdrop::collect::command::process::{self, Fault};
 use promdrop::collect::command::protocol::{
-    End, GRACE, Identity, Report, STDERR_LIMIT, STDOUT_LIMIT, Specification, Step,
+    End, GRACE, Report, STDERR_LIMIT, STDOUT_LIMIT, Specification, Step,
 };
 use promdrop::collect::command::{Command, read};
 use promdrop::collect::stop::Stop;
@@ -273,6 +274,13 @@ fn of_a_flood_of_errors_the_end_is_kept() {
     assert_eq!(report.stderr.bytes.len(), STDERR_LIMIT);
     assert!(report.stderr.truncated);
     assert!(text(&report.stderr.bytes).ends_with("xxthe end\n"));
+}
+
+#[test]
+fn a_flood_of_errors_that_does_not_end_is_ended() {
+    let report = run_script("echo ok; exec yes >&2");
+    assert_eq!(report.end, End::Flooding);
+    assert_eq!(report.stderr.bytes.len(), STDERR_LIMIT);
 }
 
 #[test]

@@ -129,19 +129,21 @@ while True:
 #[test]
 fn cpu_time_ends() {
     need("python3");
+    // On a busy machine, a second of it may take many.
+    let header = "timeout: 1m";
     let rlimits = "rlimits: {cpu: 1s}";
     let said = "it used more than the 1 s of CPU time that `rlimits` allows";
-    let busy = Single::run(&shell("", "while :; do :; done", rlimits));
+    let busy = Single::run(&shell(header, "while :; do :; done", rlimits));
     busy.ended("limit").says(said);
     let used = busy.health("promdrop_collector_cpu_seconds");
     // Limits go by ticks of the clock.
-    assert!((0.9..1.5).contains(&used), "{used}");
-    let child = Single::run(&shell("", "sh -c 'while :; do :; done'; exit $?", rlimits));
+    assert!((0.9..2.5).contains(&used), "{used}");
+    let child = Single::run(&shell(header, "sh -c 'while :; do :; done'; exit $?", rlimits));
     child.ended("limit").says(said);
     let ignores = "exec python3 -c 'import signal
 signal.signal(signal.SIGXCPU, signal.SIG_IGN)
 while True: pass'";
-    let killed = Single::run(&shell("", ignores, rlimits));
+    let killed = Single::run(&shell(header, ignores, rlimits));
     killed.ended("limit").says("it went on after the 1 s of CPU time that `rlimits` allows");
     // Killed by another, it is not.
     Single::run(&shell("", "kill -KILL $$", rlimits)).ended("signal").says("SIGKILL");
@@ -183,7 +185,7 @@ fn a_flood_ends_early_and_nobody_grows_by_it() {
         ("exec head -c 10G /dev/zero", "limit"),
         ("yes", "limit"),
         ("head -c 1G /dev/zero | tr '\\\\0' x", "limit"),
-        ("head -c 300M /dev/zero >&2; exit 7", "exit"),
+        ("exec head -c 10G /dev/zero >&2", "limit"),
     ] {
         let host = Host::new();
         host.collector(NAME, &shell("timeout: 30s", flood, ""));

@@ -22,8 +22,9 @@ use nix::unistd::{Gid, Pid, Uid, chdir, dup2_stdin, execve, setgroups, setresgid
 use rustix::process::setpriority_process;
 use rustix::thread::set_no_new_privs;
 
-use super::protocol::{Identity, Specification, Step};
+use super::protocol::{Specification, Step};
 use super::spawn::Spawn;
+use crate::collect::account::Identity;
 
 /// Its word that all is set and only exec is left.
 const READY: u8 = b'!';

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{Limits, Resources};
 use super::secrets::Secret;
+use crate::collect::account::Identity;
 use crate::collect::trace::Usage;
 
 /// A command writes at most this much to its stdout; more is not read, and the command is ended.
@@ -14,6 +15,10 @@ pub const STDOUT_LIMIT: usize = 4 << 20;
 
 /// Of a command's stderr, the last of it are kept.
 pub const STDERR_LIMIT: usize = 8 << 10;
+
+/// A command that writes more than this to its stderr is ended: nobody wants to read it, and it costs CPU time until the
+/// timeout.
+pub const STDERR_FLOOD: usize = 64 << 20;
 
 /// What a command left behind may end by itself for so long (`tee` in a process substitution does).
 pub const LINGER: Duration = Duration::from_millis(250);
@@ -60,17 +65,6 @@ pub struct Specification {
     pub timeout: Duration,
 }
 
-/// The ids of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The user.
-    pub uid: u32,
-    /// The primary group.
-    pub gid: u32,
-    /// All groups, the primary one among them.
-    pub groups: Vec<u32>,
-}
-
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -105,6 +99,8 @@ pub enum End {
     TimedOut,
     /// For more output than [`STDOUT_LIMIT`], by its supervisor.
     OverLimit,
+    /// For more on its stderr than [`STDERR_FLOOD`], by its supervisor.
+    Flooding,
     /// Because promdrop gave it up or was told to end.
     Stopped,
 }

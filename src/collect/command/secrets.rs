@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::collect::{Failure, Outcome};
 use crate::config::trust;
-use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, read_text};
+use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, read_map, read_text};
 use crate::exposition::Family;
 
 /// No secret is longer: a program's environment is short.
@@ -203,15 +203,10 @@ fn part_at(cut: Option<Cut>, bytes: &[u8], value: &[u8]) -> Option<Range<usize>>
 
 /// Reads the map `secrets:`; `environment` is what the definition sets by itself.
 pub fn read(node: &Node, problems: &Problems, environment: &[(String, String)]) -> Option<Secrets> {
-    let Value::Map(entries) = &node.value else {
-        let message = format!("this is {}, where a map is expected", node.value.kind());
-        problems.report(node, Wrong::new(message, "write a line `NAME: /PATH/OF/FILE` for each"));
-        return None;
-    };
-    check_keys(entries, problems);
+    let entries = read_map(node, problems, "write a line `NAME: /PATH/OF/FILE` for each")?;
     let mut all = Vec::new();
     for (key, value) in entries {
-        let Some(name) = super::read_variable(key, problems) else { continue };
+        let Some(name) = super::fields::read_variable(key, problems) else { continue };
         if environment.iter().any(|(other, _)| *other == name) {
             let message = format!("`{name}` stands in `environment`, too");
             problems.report(key, Wrong::new(message, "keep one of the two"));

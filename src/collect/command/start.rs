@@ -1,8 +1,8 @@
 //! As what a command is started, in words.
 
-use super::account::Account;
 use super::limits::Resources;
 use super::protocol::Specification;
+use crate::collect::account::Account;
 use crate::collect::trace::Start;
 
 /// Tells of `specification`, made for `account`.

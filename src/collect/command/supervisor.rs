@@ -19,8 +19,8 @@ use nix::unistd::{Pid, getpgid, pipe2};
 use rustix::process::WaitOptions;
 
 use super::protocol::{
-    Captured, DRAIN, End, GRACE, KILL_LIMIT, LINGER, LONGEST, Report, STDERR_LIMIT, STDOUT_LIMIT,
-    Specification,
+    Captured, DRAIN, End, GRACE, KILL_LIMIT, LINGER, LONGEST, Report, STDERR_FLOOD, STDERR_LIMIT,
+    STDOUT_LIMIT, Specification,
 };
 use super::ready::ready;
 use super::{launch, tree};
@@ -331,6 +331,9 @@ impl Supervision {
         }
         if stderr {
             self.stderr.take_in();
+            if self.stderr.seen > STDERR_FLOOD {
+                self.end(End::Flooding);
+            }
         }
         Ok(())
     }
@@ -363,11 +366,13 @@ struct Pipe {
     keep: Keep,
     bytes: Vec<u8>,
     truncated: bool,
+    /// How many bytes came out of it.
+    seen: usize,
 }
 
 impl Pipe {
     fn new(end: OwnedFd, keep: Keep) -> Self {
-        Self { end: Some(end), keep, bytes: Vec::new(), truncated: false }
+        Self { end: Some(end), keep, bytes: Vec::new(), truncated: false, seen: 0 }
     }
 
     fn ended(&self) -> bool {
@@ -395,6 +400,7 @@ impl Pipe {
     }
 
     fn add(&mut self, chunk: &[u8]) {
+        self.seen = self.seen.saturating_add(chunk.len());
         self.bytes.extend_from_slice(chunk);
         match self.keep {
             Keep::First(limit) if self.bytes.len() > limit => {

@@ -2,7 +2,7 @@
 
 mod read;
 
-use super::command::account::Account;
+use super::account::Account;
 use super::output::{Format, Output};
 use super::trace::Trace;
 use super::{Collection, Collector, Failure, MAX_SERIES, Module, Outcome, Run};

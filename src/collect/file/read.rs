@@ -18,7 +18,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use rustix::process::{Gid, Uid};
 
-use crate::collect::command::protocol::Identity;
+use crate::collect::account::Identity;
 use crate::collect::stop::Stop;
 
 /// All files together are read up to this many bytes.

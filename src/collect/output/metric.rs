@@ -10,7 +10,7 @@ use super::record::{Found, Record, Records, Unknown};
 use super::{Reader, Unreadable, plain};
 use crate::config::fields::{read_help, read_labels, read_metric_name};
 use crate::config::pattern::Pattern;
-use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, check_keys, nearest, read_text};
+use crate::config::yaml::{Field, Node, Problems, Section, Wrong, nearest, read_list, read_map, read_text};
 use crate::exposition::{Family, Kind, Labels};
 use reading::Reading;
 pub(super) use reading::read_factor;
@@ -49,7 +49,7 @@ struct Metric {
 pub fn read(section: &mut Section<'_>, records: Option<Box<dyn Records>>) -> Option<Box<dyn Reader>> {
     let known = records.as_deref().unwrap_or(&Unknown);
     let metrics = match section.node("metrics") {
-        Some(node) => read_list(node, section.problems(), known),
+        Some(node) => read_metrics(node, section.problems(), known),
         None => Metric::read(section, known).map(|metric| vec![metric]),
     };
     let mut mapping = Mapping { records: records?, metrics: metrics? };
@@ -57,12 +57,8 @@ pub fn read(section: &mut Section<'_>, records: Option<Box<dyn Records>>) -> Opt
     Some(Box::new(mapping))
 }
 
-fn read_list(node: &Node, problems: &Problems, records: &dyn Records) -> Option<Vec<Metric>> {
-    let Value::List(items) = &node.value else {
-        let message = format!("this is {}, where a list is expected", node.value.kind());
-        problems.report(node, Wrong::new(message, "write a line `- name: NAME` for each metric"));
-        return None;
-    };
+fn read_metrics(node: &Node, problems: &Problems, records: &dyn Records) -> Option<Vec<Metric>> {
+    let items = read_list(node, problems, "write a line `- name: NAME` for each metric")?;
     if items.is_empty() {
         problems.report(node, Wrong::new("the list is empty", "write a line `- name: NAME` for each metric"));
     }
@@ -311,24 +307,13 @@ fn read_field(node: &Node, problems: &Problems, records: &dyn Records) -> Option
     read_text(node, problems, |text| records.check_field(text).map(|()| text.to_owned()))
 }
 
-/// The entries of a map; `cure` says how to write it.
-pub(super) fn entries<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&'a [(Node, Node)]> {
-    let Value::Map(entries) = &node.value else {
-        let message = format!("this is {}, where a map is expected", node.value.kind());
-        problems.report(node, Wrong::new(message, cure));
-        return None;
-    };
-    check_keys(entries, problems);
-    Some(entries)
-}
-
 fn read_labels_from(
     node: &Node,
     problems: &Problems,
     records: &dyn Records,
     fixed: &Labels,
 ) -> Option<Vec<(String, String)>> {
-    let entries = entries(node, problems, "write `{LABEL: FIELD}`")?;
+    let entries = read_map(node, problems, "write `{LABEL: FIELD}`")?;
     let read = entries.iter().map(|(key, value)| {
         let label = crate::config::fields::read_label_name(key, problems);
         if let Some(label) = &label
@@ -346,7 +331,7 @@ fn read_labels_from(
 }
 
 fn read_filters(node: &Node, problems: &Problems, records: &dyn Records) -> Option<Vec<(String, Pattern)>> {
-    let entries = entries(node, problems, "write `{FIELD: PATTERN}`")?;
+    let entries = read_map(node, problems, "write `{FIELD: PATTERN}`")?;
     let read = entries.iter().map(|(key, value)| {
         let field = read_field(key, problems, records);
         let pattern = Pattern::read_whole(value, problems);

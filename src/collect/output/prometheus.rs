@@ -1,10 +1,10 @@
 //! `format: prometheus`: the text exposition format, as most scripts for the textfile collector print it.
 
-use super::metric::{entries, read_factor};
+use super::metric::read_factor;
 use super::number::in_units;
 use super::{Output, Reader, Unreadable};
 use crate::config::fields::read_metric_name;
-use crate::config::yaml::{Node, Problems, Section, Wrong};
+use crate::config::yaml::{Node, Problems, Section, Wrong, read_map};
 use crate::diagnostic;
 use crate::exposition::{self, Family, Kind};
 
@@ -55,7 +55,7 @@ fn by_family<T>(
     cure: &str,
     read: impl Fn(&Node, &Problems) -> Option<T>,
 ) -> Option<Vec<(String, T)>> {
-    let entries = entries(node, problems, cure)?.iter();
+    let entries = read_map(node, problems, cure)?.iter();
     let all = entries.map(|(name, value)| (read_metric_name(name, problems), read(value, problems)));
     // Every entry is read, so that every problem is found.
     let all: Vec<_> = all.collect();

@@ -7,7 +7,9 @@ use csv::StringRecord;
 
 use super::record::{Found, Record, Records, Take, line_place};
 use super::{Reader, Unreadable, excerpt, metric};
-use crate::config::yaml::{Node, Problems, Section, Value, Wrong, nearest, quote, read_integer, read_text};
+use crate::config::yaml::{
+    Node, Problems, Section, Wrong, nearest, quote, read_integer, read_list, read_text,
+};
 
 #[derive(Debug)]
 struct Table {
@@ -54,11 +56,7 @@ fn parse_delimiter(text: &str) -> Result<Option<u8>, Wrong> {
 }
 
 fn read_columns(node: &Node, problems: &Problems) -> Option<Vec<String>> {
-    let Value::List(items) = &node.value else {
-        let message = format!("this is {}, where a list is expected", node.value.kind());
-        problems.report(node, Wrong::new(message, "write `[NAME, NAME]`"));
-        return None;
-    };
+    let items = read_list(node, problems, "write `[NAME, NAME]`")?;
     if items.is_empty() {
         problems.report(node, Wrong::new("the list is empty", "name the columns, or leave `columns` out"));
     }

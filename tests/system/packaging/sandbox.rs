@@ -345,6 +345,32 @@ fn a_command_of_another_user_needs_the_drop_in_and_says_so() {
 }
 
 #[test]
+fn limits_and_files_of_another_user_need_the_drop_in_too() {
+    in_fresh(|| {
+        let host = Host::new();
+        let limited = "{shell: nice, nice: 5, rlimits: {memory: 1GiB, cpu: 5s, open_files: 64, processes: 5000}, \
+                       output: {format: value, name: niceness}}";
+        as_nobody(&host, "limits", limited);
+        let file = "{paths: [/proc/uptime], output: {format: table, header: false, name: up, value: '1'}}";
+        host.collector("file", &format!("module: file\nuser: nobody\nfile: {file}\n"));
+        let tight = Sandbox::of(&Unit::tight(), &host).run();
+        let said = text(&tight);
+        assert!(said.contains("promdrop: file: internal: can't become user id 65534: "), "{said}");
+        assert!(said.contains("promdrop: limits: spawn: "), "{said}");
+
+        for name in ["limits.prom", "file.prom"] {
+            fs::remove_file(host.textfile_dir().join(name)).unwrap();
+        }
+        let unit = Unit::for_commands();
+        let (output, trace) = Sandbox::of(&unit, &host).trace();
+        assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
+        assert_eq!(host.published("limits").value("niceness", &[]), 5.0);
+        assert!(host.published("file").value("up", &[]) > 0.0);
+        assert_let_through(&unit, &trace);
+    });
+}
+
+#[test]
 fn what_a_command_of_roots_leaves_behind_is_found_and_ended() {
     is_found_and_ended(Unit::tight(), "");
 }

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use super::Reduce;
-use super::entries;
 use crate::collect::output::number::{self, NotANumber};
 use crate::config::fields::read_label_name;
-use crate::config::yaml::{Node, Problems, Section, Value, Wrong, read_text};
+use crate::config::yaml::{Node, Problems, Section, Value, Wrong, check_keys, read_map, read_text};
 
 /// The label that tells states apart where the definition doesn't say.
 const STATE: &str = "state";
@@ -159,7 +158,7 @@ fn read_number(node: &Node, problems: &Problems) -> Option<f64> {
 }
 
 fn read_values(node: &Node, problems: &Problems) -> Option<HashMap<String, f64>> {
-    let entries = entries(node, problems, "write `{TEXT: NUMBER}`")?;
+    let entries = read_map(node, problems, "write `{TEXT: NUMBER}`")?;
     let read = entries.iter().map(|(key, value)| {
         let text = read_text(key, problems, |text| Ok(text.trim().to_owned()));
         Some((text?, read_number(value, problems)?))
@@ -188,7 +187,7 @@ fn read_states(node: &Node, problems: &Problems) -> Option<Vec<(String, Vec<Stri
             items.iter().map(|item| text(item).map(|text| (text.clone(), vec![text]))).collect()
         }
         Value::Map(entries) => {
-            super::check_keys(entries, problems);
+            check_keys(entries, problems);
             entries.iter().map(|(key, value)| Some((text(key)?, texts(value)?))).collect()
         }
         other => {

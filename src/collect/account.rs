@@ -1,14 +1,26 @@
-//! Whom a command runs as, and the environment it gets.
+//! Whom a collector runs as, and the environment that a command of that user gets.
 
 use std::ffi::CString;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-use super::protocol::Identity;
-use crate::collect::{Failure, Outcome};
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Outcome};
 
 /// Where programs without a path are looked for, and what PATH says.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The ids of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The user.
+    pub uid: u32,
+    /// The primary group.
+    pub gid: u32,
+    /// All groups, the primary one among them.
+    pub groups: Vec<u32>,
+}
 
 /// A user as the system knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
