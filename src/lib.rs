@@ -17,7 +17,7 @@
 //! - [`textfile`]: the directory: headers, locks, atomic publishing. The one door.
 //! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
 //! - [`schedule`]: slots and what is due. Pure.
-//! - [`collect`]: the modules (netstat, ping, command), their table, and the runner around each.
+//! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
