@@ -156,8 +156,8 @@ const EXAMPLES: &[Example] = &[
     },
     Example {
         name: "nagios-disk",
-        families: "nagios_disk_bytes nagios_disk_critical_high_bytes nagios_disk_critical_low_bytes nagios_disk_max_bytes \
-                   nagios_disk_min_bytes nagios_disk_state nagios_disk_warning_high_bytes nagios_disk_warning_low_bytes",
+        families: "nagios_disk_bytes nagios_disk_critical_high_bytes nagios_disk_max_bytes \
+                   nagios_disk_min_bytes nagios_disk_state nagios_disk_warning_high_bytes",
         plausible: |series| {
             let states = ["ok", "warning", "critical", "unknown"];
             let is = states.map(|state| series.value("nagios_disk_state", &[("state", state)]));
@@ -167,8 +167,8 @@ const EXAMPLES: &[Example] = &[
     },
     Example {
         name: "nagios-load",
-        families: "nagios_load_critical_high_value nagios_load_critical_low_value nagios_load_min_value nagios_load_state \
-                   nagios_load_value nagios_load_warning_high_value nagios_load_warning_low_value",
+        families: "nagios_load_critical_high_value nagios_load_min_value nagios_load_state \
+                   nagios_load_value nagios_load_warning_high_value",
         plausible: |series| assert_eq!(series.value("nagios_load_state", &[("state", "unknown")]), 0.0),
         ..EXAMPLE
     },
