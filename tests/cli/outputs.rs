@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use promdrop::collect::output::{Format, Output};
 use promdrop::config::yaml::{Field, decode};
 use promdrop::exposition::{prove, render};
@@ -71,6 +73,88 @@ fn outputs_become_what_is_expected() {
         }
     }
     assert!(wrong.is_empty(), "PROMDROP_BLESS=1 accepts these:\n{}", wrong.join("\n"));
+}
+
+/// So large an output, where it is said to be large: the largest that a program may write is 8 times that.
+const LARGE: usize = 512 << 10;
+
+/// A large output, made of `part`s with their number, between a beginning and an end.
+fn filled(begin: &str, part: impl Fn(usize) -> String, end: &str) -> String {
+    let mut text = begin.to_owned();
+    for number in 0.. {
+        let part = part(number);
+        if text.len() + part.len() + end.len() > LARGE {
+            break;
+        }
+        text.push_str(&part);
+    }
+    text + end
+}
+
+/// Processor time of this thread: what it is worth, however busy the machine is.
+fn spent() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
+/// Where it grew with the square, this would take minutes.
+#[test]
+fn time_grows_with_the_output() {
+    let deep = || format!("{}{}", "[".repeat(LARGE / 2), "]".repeat(LARGE / 2));
+    let cases = [
+        ("{format: prometheus}", filled("", |i| format!("a{{b=\"{i}\"}} {i}\n"), "")),
+        ("{format: value, name: a}", filled("", |_| "1".into(), "")),
+        (
+            r"{format: regex, pattern: '(?P<k>\w+) (?P<value>\d+)', name: a, reduce: sum}",
+            filled("", |i| format!("{i} 1\n"), ""),
+        ),
+        (
+            r"{format: regex, over: text, pattern: '(?P<k>\w+)\n(?P<value>\d+)', name: a}",
+            filled("", |i| format!("k{i}\n1\n"), ""),
+        ),
+        (
+            "{format: json, name: a, value: v, labels_from: {k: /k/0, r: $/1/v}}",
+            filled("[", |i| format!("{{\"v\":1,\"k\":[{i}]}},"), "{\"v\":1,\"k\":[\"\"]}]"),
+        ),
+        ("{format: json, name: a, at: '/*/*', value: ''}", filled("[[0", |_| ",0".into(), "],[1]]")),
+        ("{format: json, name: a, at: '/*', value: $1}", filled("{", |i| format!("\"{i}\":0,"), "\"x\":1}")),
+        (
+            "{format: json, lines: true, name: a, reduce: sum, value: k0}",
+            filled("{", |i| format!("\"k{i}\":0,"), "\"x\":1}\n{\"k0\":1}"),
+        ),
+        ("{format: json, name: a, value: /0/0}", deep()),
+        ("{format: keyvalue, name: a, value: k1}", filled("", |i| format!("k{i}=1\n"), "")),
+        (
+            "{format: keyvalue, records: block, name: a, value: v, labels_from: {k: k}}",
+            filled("", |i| format!("k=k{i}\nv: 1\n\n"), ""),
+        ),
+        (
+            "{format: keyvalue, records: pair, separator: ' ', name: a, labels_from: {k: key}}",
+            filled("", |i| format!("k{i} 1\n"), ""),
+        ),
+        (
+            "{format: table, name: a, value: v, labels_from: {k: k}}",
+            filled("k v\n", |i| format!("k{i}  1\n"), ""),
+        ),
+        (
+            "{format: table, name: a, value: c0, labels_from: {k: c1}, optional: true, reduce: sum}",
+            filled(&filled("", |i| format!("c{i} "), "")[..LARGE / 2], |_| "\n1".into(), ""),
+        ),
+        (
+            "{format: table, delimiter: ',', name: a, value: v, labels_from: {k: k}}",
+            filled("k,v\n", |i| format!("\"k{i}\",1\n\n"), ""),
+        ),
+        ("{format: nagios, name: a}", filled("x |", |i| format!(" 'k{i}'=1ms;2;3"), "")),
+        ("{format: nagios, name: a}", filled("x | '", |_| "''".into(), "'=1")),
+        ("{format: nagios, name: a}", filled("x |\n|", |i| format!("k{i}=1\n"), "")),
+    ];
+    for (yaml, output) in cases {
+        let format = decode(yaml, Format::read).unwrap();
+        let before = spent();
+        let read = format.families(&Output { stdout: output.as_bytes(), status: 0 });
+        let spent = spent() - before;
+        println!("{:6} ms, {:5} KiB {yaml}", spent.as_millis(), output.len() >> 10);
+        assert!(spent < Duration::from_secs(20), "{yaml} took {spent:?}: {:?}", read.err());
+    }
 }
 
 /// A change to an output.

@@ -222,9 +222,12 @@ impl Reader for Mapping {
             };
             let alone = self.metrics.iter().filter(|other| other.name == metric.name).count() == 1;
             for (labels, value) in samples {
-                let mut sorted = labels.clone();
-                sorted.sort_unstable();
-                if !alone && !seen.insert((&metric.name, sorted)) {
+                let sorted = || {
+                    let mut labels = labels.clone();
+                    labels.sort_unstable();
+                    labels
+                };
+                if !alone && !seen.insert((&metric.name, sorted())) {
                     let message = format!(
                         "two metrics give `{}` a value for the same labels: tell them apart",
                         metric.name

@@ -38,7 +38,7 @@ impl Field for Reduce {
 pub struct Series {
     reduce: Option<Reduce>,
     all: Vec<(Labels, Reduced)>,
-    places: HashMap<Labels, usize>,
+    places: HashMap<Labels, usize, foldhash::fast::RandomState>,
 }
 
 /// What there was of one series.
@@ -51,7 +51,7 @@ struct Reduced {
 
 impl Series {
     pub fn new(reduce: Option<Reduce>) -> Self {
-        Self { reduce, all: Vec::new(), places: HashMap::new() }
+        Self { reduce, all: Vec::new(), places: HashMap::default() }
     }
 
     /// Adds the value of `record` for `metric`.
