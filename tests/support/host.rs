@@ -1,13 +1,14 @@
 //! A host as promdrop sees it: a directory of collectors and a textfile directory.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::promdrop;
 use super::series::Series;
+use super::{copy_promdrop, promdrop};
 
 /// Both directories, which go with this value.
 #[derive(Debug)]
@@ -56,6 +57,23 @@ impl Host {
         let mut command = self.promdrop();
         command.arg("run");
         command
+    }
+
+    /// `promdrop run` by another user, who owns the textfile directory and is in no group but nogroup; `limit` is
+    /// prlimit's. The build directory may be closed to that user.
+    pub fn run_by(&self, user: u32, limit: &str) -> Output {
+        let program = self.path("promdrop");
+        copy_promdrop(&program);
+        for path in [self.path(""), self.collectors_dir(), self.textfile_dir()] {
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        chown(self.textfile_dir(), Some(user), None).unwrap();
+        Command::new("setpriv")
+            .args([&format!("--reuid={user}"), "--regid=65534", "--clear-groups", "prlimit", limit])
+            .arg(program)
+            .args(self.run().get_args())
+            .output()
+            .unwrap()
     }
 
     /// Runs promdrop to its end: exit status, stdout, stderr.

@@ -1,10 +1,8 @@
 //! As whom a command runs, and what it starts with.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
 
-use crate::support::copy_promdrop;
 use crate::support::host::Host;
 use crate::support::single::{NAME, Single, shell};
 use crate::support::users::{GID, GROUPS, OTHER, UID, USER, with_user};
@@ -90,28 +88,13 @@ fn other_exit_statuses_can_be_success() {
 #[test]
 fn what_needs_no_privilege_works_without_root() {
     let host = Host::new();
-    let program = host.path("promdrop");
-    copy_promdrop(&program);
-    for path in [host.path(""), host.collectors_dir(), host.textfile_dir()] {
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    }
-    chown(host.textfile_dir(), Some(UID), None).unwrap();
     let more = "umask: \"027\"\nnice: 7\nno_new_privileges: true\nrlimits: {open_files: 20, cpu: 5s, processes: 100}";
     let script = format!("{START}; echo open_files $(ulimit -n)");
     host.collector(NAME, &shell("group: nogroup", &script, more));
     host.collector("other-group", &shell("group: daemon", "echo a 1", ""));
     host.collector("raised", &shell("", "echo a 1", "nice: -1"));
     host.collector("more-files", &shell("", "echo a 1", "rlimits: {open_files: 100}"));
-    let output = Command::new("setpriv")
-        .args([&format!("--reuid={UID}"), "--regid=65534", "--clear-groups", "prlimit", "--nofile=64"])
-        .arg(program)
-        .arg("--collectors-dir")
-        .arg(host.collectors_dir())
-        .arg("--textfile-dir")
-        .arg(host.textfile_dir())
-        .arg("run")
-        .output()
-        .unwrap();
+    let output = host.run_by(UID, "--nofile=64");
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     let published = host.published(NAME);

@@ -1,9 +1,8 @@
 //! One script's failure, hang or flood never touches another's.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::{Command, Stdio};
+use std::fs;
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -12,7 +11,7 @@ use nix::unistd::Pid;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::processes;
-use crate::support::{copy_promdrop, wait_for};
+use crate::support::wait_for;
 
 /// Scripts that fail: name, script, the result that promdrop must report.
 const FAILING: [(&str, &str, &str); 6] = [
@@ -172,24 +171,8 @@ fn without_threads_everything_runs_in_turn() {
     let host = Host::new();
     // Labels tell the series of the two apart.
     host.collector("a", "module: netstat\n").collector("b", "module: netstat\nlabels: {again: yes-it-is}\n");
-    let program = host.path("promdrop");
-    copy_promdrop(&program);
-    for path in [host.path(""), host.collectors_dir(), host.textfile_dir()] {
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    }
     // Nobody else on this host has that id: the process itself is all that the limit allows.
-    let user = 4_000_002;
-    chown(host.textfile_dir(), Some(user), None).unwrap();
-    let output = Command::new("setpriv")
-        .args([&format!("--reuid={user}"), "--regid=65534", "--clear-groups", "prlimit", "--nproc=1"])
-        .arg(program)
-        .arg("--collectors-dir")
-        .arg(host.collectors_dir())
-        .arg("--textfile-dir")
-        .arg(host.textfile_dir())
-        .arg("run")
-        .output()
-        .unwrap();
+    let output = host.run_by(4_000_002, "--nproc=1");
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
     for file in ["a.prom", "b.prom"] {
         assert!(host.text(file).contains("\npromdrop_collector_success{"), "{file}");
