@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use promdrop_whole::collect::output::{Format, Output};
+use promdrop_whole::collect::output::{Bounds, Format, Output};
 use promdrop_whole::config::yaml::{Field, decode};
 use promdrop_whole::exposition::{prove, render};
 
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, stdout)) = input.split_first() else { return };
     let format = &READ[usize::from(*choice) % READ.len()];
     let status = i32::from(*choice) / i32::try_from(READ.len()).expect("there are few") % 4;
-    match format.families(&Output { stdout, status }) {
+    match format.families(&Output { stdout, status }, &Bounds::none()) {
         Ok(families) => {
             let mut text = String::new();
             render(&families, &mut text);

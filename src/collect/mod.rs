@@ -62,6 +62,13 @@ pub struct Run<'a> {
     pub stop: &'a Stop,
 }
 
+impl Run<'_> {
+    /// Whether its time is over, or promdrop was told to end.
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.stop.is_raised()
+    }
+}
+
 /// What a run found.
 #[derive(Debug, Default)]
 pub struct Collection {

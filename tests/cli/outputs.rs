@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use promdrop::collect::output::{Format, Output};
+use promdrop::collect::output::{Bounds, Format, Output};
 use promdrop::config::yaml::{Field, decode};
 use promdrop::exposition::{prove, render};
 use proptest::prelude::*;
@@ -51,7 +51,9 @@ fn cases() -> Vec<Case> {
 
 /// The exposition of `stdout` by `format`, which must be fit to be published; or the message of why there is none.
 fn exposition(format: &Format, stdout: &[u8], status: i32) -> Result<String, String> {
-    let families = format.families(&Output { stdout, status }).map_err(|unreadable| unreadable.message)?;
+    let families = format
+        .families(&Output { stdout, status }, &Bounds::none())
+        .map_err(|unreadable| unreadable.message)?;
     let mut text = String::new();
     render(&families, &mut text);
     prove(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
@@ -150,7 +152,7 @@ fn time_grows_with_the_output() {
     for (yaml, output) in cases {
         let format = decode(yaml, Format::read).unwrap();
         let before = spent();
-        let read = format.families(&Output { stdout: output.as_bytes(), status: 0 });
+        let read = format.families(&Output { stdout: output.as_bytes(), status: 0 }, &Bounds::none());
         let spent = spent() - before;
         println!("{:6} ms, {:5} KiB {yaml}", spent.as_millis(), output.len() >> 10);
         assert!(spent < Duration::from_secs(20), "{yaml} took {spent:?}: {:?}", read.err());

@@ -11,7 +11,7 @@ use super::Command;
 use super::limits::{self, Resources};
 use super::protocol::{Captured, End, Report, STDERR_FLOOD, STDOUT_LIMIT, Specification, Step};
 use super::secrets::{Cut, Known};
-use crate::collect::output::Output;
+use crate::collect::output::{Bounds, Output};
 use crate::collect::trace::Trace;
 use crate::collect::{Failure, Outcome, Run};
 use crate::diagnostic::printable;
@@ -33,9 +33,14 @@ impl Command {
         match report.end {
             End::Exited(status) if self.accepts(status) => {
                 let output = Output { stdout: &report.stdout.bytes, status };
-                self.output.families(&output).map_err(|unreadable| Failure {
-                    detail: self.detail(unreadable.detail, &output, secrets),
-                    ..Failure::new(Outcome::Output, unreadable.message)
+                let over = || run.is_over();
+                let bounds = Bounds::new(self.max_series, &over);
+                self.output.families(&output, &bounds).map_err(|unreadable| {
+                    if run.stop.is_raised() {
+                        return Failure::stopped();
+                    }
+                    let failure = bounds.failure(unreadable);
+                    Failure { detail: self.detail(failure.detail, &output, secrets, &bounds), ..failure }
                 })
             }
             End::Exited(status) => failure(Outcome::Exit, format!("it {}", exited(status))),
@@ -66,13 +71,13 @@ impl Command {
     }
 
     /// The `detail` of what is wrong with `output`, which may quote parts of it: without any part of a secret.
-    fn detail(&self, detail: String, output: &Output<'_>, secrets: &Known) -> String {
+    fn detail(&self, detail: String, output: &Output<'_>, secrets: &Known, bounds: &Bounds<'_>) -> String {
         let shown = secrets.hide(output.stdout, None);
         if shown == output.stdout {
             return detail;
         }
         self.output
-            .families(&Output { stdout: &shown, ..*output })
+            .families(&Output { stdout: &shown, ..*output }, bounds)
             .err()
             .map(|unreadable| unreadable.detail)
             .unwrap_or_default()

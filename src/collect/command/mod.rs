@@ -70,6 +70,7 @@ pub struct Command {
     nice: Option<i32>,
     no_new_privileges: bool,
     limits: Limits,
+    max_series: usize,
     output: Format,
 }
 
@@ -94,10 +95,7 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
     let environment = section.optional::<Environment>("environment").map(|found| found.0).unwrap_or_default();
     let secrets = section.node("secrets");
     let secrets = secrets.and_then(|node| secrets::read(node, section.problems(), &environment));
-    let output = match section.node("output") {
-        Some(_) => section.optional::<Format>("output"),
-        None => Some(Format::default()),
-    };
+    let output = Format::read_in(section, header);
     let exit_statuses = section.optional::<Vec<Status>>("exit_statuses");
     if exit_statuses.as_ref().is_some_and(Vec::is_empty) {
         let message = "no exit status at all would be a success";
@@ -130,13 +128,14 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
         nice,
         no_new_privileges,
         limits: limits.unwrap_or_default(),
+        max_series: header.max_series.unwrap_or(MAX_SERIES),
         output: output?,
     })
 }
 
 impl Collector for Command {
     fn max_series(&self) -> Option<usize> {
-        Some(MAX_SERIES)
+        Some(self.max_series)
     }
 
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {

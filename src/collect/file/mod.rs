@@ -3,7 +3,7 @@
 mod read;
 
 use super::account::Account;
-use super::output::{Format, Output};
+use super::output::{Bounds, Format, Output};
 use super::trace::Trace;
 use super::{Collection, Collector, Failure, MAX_SERIES, Module, Outcome, Run};
 use crate::config::Header;
@@ -25,6 +25,7 @@ struct Files {
     skip_unreadable: bool,
     user: Option<String>,
     group: Option<String>,
+    max_series: usize,
     output: Format,
 }
 
@@ -35,10 +36,11 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
     }
     let path_labels = section.node("path_labels").map(|node| read_path_labels(node, section.problems()));
     let skip_unreadable = section.optional::<bool>("skip_unreadable").unwrap_or(false);
-    let output = match section.node("output") {
-        Some(_) => section.optional::<Format>("output"),
-        None => Some(Format::default()),
-    };
+    let output = Format::read_in(section, header);
+    if output.as_ref().is_some_and(Format::needs_status) {
+        let message = "this format is about an exit status, which a file has none of";
+        section.report("output", Wrong::new(message, "choose another format, or module command"));
+    }
     Some(Box::new(Files {
         paths: paths?.into_iter().map(|path| path.0).collect(),
         path_labels: match path_labels {
@@ -48,13 +50,14 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
         skip_unreadable,
         user: header.user.clone(),
         group: header.group.clone(),
+        max_series: header.max_series.unwrap_or(MAX_SERIES),
         output: output?,
     }))
 }
 
 impl Collector for Files {
     fn max_series(&self) -> Option<usize> {
-        Some(MAX_SERIES)
+        Some(self.max_series)
     }
 
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
@@ -66,19 +69,20 @@ impl Collector for Files {
                 format!("reading did not end within {}", humantime::format_duration(run.timeout)),
             ),
             read::Error::Stopped => Failure::stopped(),
+            read::Error::User(what) => Failure::new(Outcome::Spawn, what),
             read::Error::Refused(what) => Failure::new(Outcome::Internal, what),
             read::Error::TooMuch(what) => Failure::new(Outcome::Limit, what),
         })?;
+        let over = || run.is_over();
         let mut families = Vec::new();
-        for Content { path, bytes } in contents {
-            match bytes {
-                Ok(bytes) => families.push(self.families(&path, &bytes, trace)?),
-                Err(Unread(message)) if self.skip_unreadable => {
-                    trace.notes.push(format!("passed over: {}: {message}", printable(&path)));
+        for content in contents {
+            match self.families(&content, &Bounds::new(self.max_series, &over), trace) {
+                Ok(found) => families.push(found),
+                Err(_) if run.stop.is_raised() => return Err(Failure::stopped()),
+                Err(failure) if content.bytes.is_err() && self.skip_unreadable => {
+                    trace.notes.push(format!("passed over: {}: {}", failure.message, failure.detail));
                 }
-                Err(Unread(message)) => {
-                    return Err(Failure::new(Outcome::Output, format!("{}: {message}", printable(&path))));
-                }
+                Err(failure) => return Err(failure),
             }
         }
         if families.is_empty() && !self.output.allows_empty() {
@@ -90,16 +94,24 @@ impl Collector for Files {
 }
 
 impl Files {
-    /// What one file tells.
-    fn families(&self, path: &str, bytes: &[u8], trace: &mut Trace) -> Result<Vec<Family>, Failure> {
+    /// What one file tells. A failure names the path or pattern as the definition has it, which is published; which file
+    /// it was is for the operator's eyes, like what is in it.
+    fn families(
+        &self,
+        Content { named, path, bytes }: &Content,
+        bounds: &Bounds<'_>,
+        trace: &mut Trace,
+    ) -> Result<Vec<Family>, Failure> {
+        let about = |failure: Failure| {
+            let detail = if path == named { failure.detail } else { format!("{path}\n{}", failure.detail) };
+            Failure { message: format!("{}: {}", printable(named), failure.message), detail, ..failure }
+        };
+        let failure = |message: String| about(Failure::new(Outcome::Output, message));
+        let bytes = bytes.as_ref().map_err(|Unread(message)| failure(message.clone()))?;
         trace.output.extend_from_slice(bytes);
         let output = Output { stdout: bytes, status: 0 };
-        let failure =
-            |message: String| Failure::new(Outcome::Output, format!("{}: {message}", printable(path)));
-        let mut families = self
-            .output
-            .families(&output)
-            .map_err(|unreadable| Failure { detail: unreadable.detail, ..failure(unreadable.message) })?;
+        let read = self.output.families(&output, bounds);
+        let mut families = read.map_err(|unreadable| about(bounds.failure(unreadable)))?;
         let labels = self.labels_of(path).map_err(failure)?;
         add_labels(&mut families, &labels).map_err(|name| {
             failure(format!("`path_labels` has the label `{name}`, which is in it already"))

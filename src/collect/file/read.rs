@@ -9,13 +9,14 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
 use glob::{MatchOptions, glob_with};
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{SFlag, fstat};
 use rustix::process::{Gid, Uid};
 
 use crate::collect::account::Identity;
@@ -41,6 +42,8 @@ pub struct Job {
 
 /// A file.
 pub struct Content {
+    /// The path or pattern that it was asked for by.
+    pub named: String,
     pub path: String,
     pub bytes: Result<Vec<u8>, Unread>,
 }
@@ -54,6 +57,7 @@ pub struct Unread(pub String);
 pub enum Error {
     TimedOut,
     Stopped,
+    User(String),
     Refused(String),
     TooMuch(String),
 }
@@ -84,69 +88,73 @@ pub fn read(job: Job, deadline: Instant, stop: &Stop) -> Result<Vec<Content>, Er
 impl Job {
     fn read(&self) -> Result<Vec<Content>, Error> {
         if let Some(identity) = &self.identity {
-            become_user(identity)
-                .map_err(|error| Error::Refused(format!("can't become user id {}: {error}", identity.uid)))?;
+            let uid = identity.uid;
+            become_user(identity).map_err(|error| {
+                Error::User(format!(
+                    "can't become user id {uid}: {error}; promdrop lacks the capability, see its unit"
+                ))
+            })?;
         }
         let mut seen = HashSet::new();
-        let mut paths: Vec<Result<String, Content>> = self.paths.iter().flat_map(|p| matches(p)).collect();
-        paths.retain(|path| path.as_ref().map_or(true, |path| seen.insert(path.clone())));
-        if paths.len() > MOST {
+        let mut all: Vec<Content> = self.paths.iter().flat_map(|pattern| matches(pattern)).collect();
+        all.retain(|content| seen.insert(content.path.clone()));
+        if all.len() > MOST {
             return Err(Error::TooMuch(format!("there are more than {MOST} files: name fewer")));
         }
         let mut left = LIMIT;
-        let read = paths.into_iter().map(|path| {
-            let path = match path {
-                Ok(path) => path,
-                Err(unread) => return Ok(unread),
-            };
-            let bytes = read_file(&path, left);
-            if let Ok(bytes) = &bytes {
-                left = left
-                    .checked_sub(bytes.len())
-                    .ok_or_else(|| Error::TooMuch(format!("the files hold more than {} MiB", LIMIT >> 20)))?;
-            }
-            Ok(Content { path, bytes: bytes.map_err(|error| Unread(error.to_string())) })
-        });
-        read.collect()
+        for content in all.iter_mut().filter(|content| content.bytes.is_ok()) {
+            content.bytes = read_file(&content.path, left).map_err(|error| Unread(error.to_string()));
+            let read = content.bytes.as_ref().map_or(0, Vec::len);
+            left = left
+                .checked_sub(read)
+                .ok_or_else(|| Error::TooMuch(format!("the files hold more than {} MiB", LIMIT >> 20)))?;
+        }
+        Ok(all)
     }
 }
 
-/// The paths that `pattern` stands for, sorted: itself where it is none, whether there is such a file or not.
-fn matches(pattern: &str) -> Vec<Result<String, Content>> {
+/// The files that `pattern` stands for, sorted, still to be read: itself where it is none, whether there is such a file
+/// or not.
+fn matches(pattern: &str) -> Vec<Content> {
+    let content = |path: String, bytes| Content { named: pattern.to_owned(), path, bytes };
     if !pattern.contains(['*', '?', '[']) {
-        return vec![Ok(pattern.to_owned())];
+        return vec![content(pattern.to_owned(), Ok(Vec::new()))];
     }
     // A definition's pattern has been checked.
     let Ok(found) = glob_with(pattern, LIKE_A_SHELL) else { return Vec::new() };
+    let unread =
+        |path: &Path, message: String| content(path.to_string_lossy().into_owned(), Err(Unread(message)));
     found
         .take(MOST + 1)
         .map(|path| match path {
-            // A path that is no text can't be a label, nor be shown.
-            Ok(path) => path
-                .into_os_string()
-                .into_string()
-                .map_err(|path| unread(path.to_string_lossy().into_owned(), "its name is not UTF-8")),
-            Err(error) => {
-                Err(unread(error.path().to_string_lossy().into_owned(), &error.error().to_string()))
-            }
+            Ok(path) => match path.to_str() {
+                Some(path) => content(path.to_owned(), Ok(Vec::new())),
+                // A path that is no text can't be a label, nor be shown.
+                None => unread(&path, "its name is not UTF-8".to_owned()),
+            },
+            Err(error) => unread(error.path(), error.error().to_string()),
         })
         .collect()
-}
-
-fn unread(path: String, message: &str) -> Content {
-    Content { path, bytes: Err(Unread(message.to_owned())) }
 }
 
 /// Reads a regular file; one byte more than `limit` at most. No device or FIFO is opened, which could do something or
 /// wait.
 fn read_file(path: &str, limit: usize) -> io::Result<Vec<u8>> {
-    let name = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    // The links of /proc/PID that lead past all directories are followed by the rights of promdrop's other threads.
+    let how =
+        OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let name = openat2(AT_FDCWD, path, how)?;
     let kind = SFlag::from_bits_truncate(fstat(&name)?.st_mode & SFlag::S_IFMT.bits());
     if kind != SFlag::S_IFREG {
         return Err(io::Error::other("it is no regular file"));
     }
+    let very = format!("/proc/thread-self/fd/{}", name.as_raw_fd());
+    // And so are promdrop's own files there.
+    if std::fs::read_link(&very)?.starts_with(format!("/proc/{}", std::process::id())) {
+        return Err(io::Error::other("it is about promdrop itself"));
+    }
     // The very file that was judged.
-    let file = File::open(format!("/proc/thread-self/fd/{}", name.as_raw_fd()))?;
+    let file = File::open(very)?;
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut bytes)?;

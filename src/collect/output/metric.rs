@@ -7,11 +7,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::record::{Found, Record, Records, Unknown};
-use super::{Reader, Unreadable, plain};
-use crate::config::fields::{read_help, read_labels, read_metric_name};
+use super::{Bounds, Reader, Unreadable, plain};
+use crate::config::fields::{is_label_name, read_help, read_labels, read_metric_name};
 use crate::config::pattern::Pattern;
 use crate::config::yaml::{Field, Node, Problems, Section, Wrong, nearest, read_list, read_map, read_text};
-use crate::exposition::{Family, Kind, Labels};
+use crate::exposition::{Family, Kind, Labels, reserved};
 use reading::Reading;
 pub(super) use reading::read_factor;
 use series::{Reduce, Series};
@@ -30,13 +30,12 @@ pub struct Mapping {
 #[derive(Debug)]
 struct Metric {
     name: String,
-    /// `None`: as the metric of the same name before it.
-    kind: Option<Kind>,
+    kind: Kind,
     help: Option<String>,
     /// The field of the value; `None` where records are only counted.
     value: Option<String>,
     labels: Labels,
-    /// `None`: the format's own.
+    /// Labels and the fields that they are. `None`: the definition doesn't say.
     labels_from: Option<Vec<(String, String)>>,
     filters: Vec<(String, Pattern)>,
     optional: bool,
@@ -50,11 +49,12 @@ pub fn read(section: &mut Section<'_>, records: Option<Box<dyn Records>>) -> Opt
     let known = records.as_deref().unwrap_or(&Unknown);
     let metrics = match section.node("metrics") {
         Some(node) => read_metrics(node, section.problems(), known),
-        None => Metric::read(section, known).map(|metric| vec![metric]),
+        None => Metric::read(section, known).map(|mut metric| {
+            metric.take_own_labels(section, known);
+            vec![metric]
+        }),
     };
-    let mut mapping = Mapping { records: records?, metrics: metrics? };
-    mapping.take_own_labels();
-    Some(Box::new(mapping))
+    Some(Box::new(Mapping { records: records?, metrics: metrics? }))
 }
 
 fn read_metrics(node: &Node, problems: &Problems, records: &dyn Records) -> Option<Vec<Metric>> {
@@ -66,11 +66,10 @@ fn read_metrics(node: &Node, problems: &Problems, records: &dyn Records) -> Opti
     let mut all_good = true;
     for item in items {
         let read = Section::open("metric", item, problems).and_then(|mut section| {
-            let metric = Metric::read(&mut section, records);
-            if let Some(metric) = &metric
-                && let Some(first) = metrics.iter().find(|first| first.name == metric.name)
-            {
-                metric.must_agree_with(first, &section);
+            let mut metric = Metric::read(&mut section, records);
+            if let Some(metric) = &mut metric {
+                let first = metrics.iter().find(|first| first.name == metric.name);
+                metric.agree_with(first, &section);
             }
             section.finish();
             metric
@@ -106,9 +105,9 @@ impl Metric {
                 section.report("states", Wrong::new(message, "call one of the two otherwise: `state_label`"));
             }
         }
-        Some(Self {
+        let metric = Self {
             name: name?,
-            kind,
+            kind: kind.unwrap_or(Kind::Gauge),
             help,
             value,
             labels,
@@ -117,28 +116,94 @@ impl Metric {
             optional,
             reading: reading?,
             reduce,
-        })
+        };
+        metric.judge_name(section);
+        metric.judge_counter(section);
+        Some(metric)
     }
 
-    /// Reports where two metrics of one name can't be one family.
-    fn must_agree_with(&self, first: &Metric, section: &Section<'_>) {
+    /// All its labels.
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        let fixed = self.labels.iter().map(|(label, _)| label.as_ref());
+        let from = self.labels_from.iter().flatten().map(|(label, _)| label.as_str());
+        fixed.chain(from).chain(self.reading.state_label())
+    }
+
+    /// Reports a name that every node_exporter uses, and that no run could publish.
+    fn judge_name(&self, section: &Section<'_>) {
+        if let Some(reserved) = reserved::owner(&self.name, self.kind)
+            && reserved.tier == reserved::Tier::Default
+        {
+            section.report("name", Wrong::new(reserved.message, "choose another name"));
+        }
+    }
+
+    /// Reports what no counter can be.
+    fn judge_counter(&self, section: &Section<'_>) {
+        if self.kind != Kind::Counter {
+            return;
+        }
+        if self.reading.state_label().is_some() {
+            section.report("states", Wrong::new("states are no counter", "leave `type` out"));
+        }
+        if self.reading.is_negated() {
+            let message = "a negative `scale` makes a counter go down";
+            section.report("scale", Wrong::new(message, "leave `type` out, or the sign"));
+        }
+    }
+
+    /// Takes what it doesn't say itself from the `first` metric of its name; reports where the two can't be one family.
+    fn agree_with(&mut self, first: Option<&Metric>, section: &Section<'_>) {
+        let Some(first) = first else { return };
         let cure = "leave it out here: it is that of the first metric of this name";
-        if self.kind.is_some() && self.kind != Some(first.kind.unwrap_or(Kind::Gauge)) {
+        if section.has("type") && self.kind != first.kind {
             section.report("type", Wrong::new("a metric of this name has another `type`", cure));
         }
         if self.help.is_some() && self.help != first.help {
             section.report("help", Wrong::new("a metric of this name has another `help`", cure));
         }
+        if self.kind != first.kind {
+            self.kind = first.kind;
+            self.judge_counter(section);
+        }
     }
 
-    fn takes(&self, record: &dyn Record, noun: &str) -> Result<bool, Unreadable> {
-        for (field, pattern) in &self.filters {
-            let Some(pattern) = pattern.compiled() else { return Err(too_large("where")) };
-            if !text_of(record, noun, field)?.is_some_and(|text| pattern.is_match(text.trim())) {
-                return Ok(false);
-            }
+    /// Of a metric alone, the fields that are labels by themselves are its labels where it doesn't say which: but for
+    /// its value's.
+    fn take_own_labels(&mut self, section: &Section<'_>, records: &dyn Records) {
+        if self.labels_from.is_some() {
+            return;
         }
-        Ok(true)
+        let mut own = Vec::new();
+        for field in records.own_labels() {
+            let fixed = self.labels.iter().any(|(taken, _)| taken == field);
+            if fixed || self.value.as_ref() == Some(field) {
+                continue;
+            }
+            if self.reading.state_label() == Some(field) {
+                let message = format!("the label `{field}` is that of the states");
+                section.report("states", Wrong::new(message, "call one of the two otherwise: `state_label`"));
+            }
+            if !is_label_name(field) {
+                let message = format!("the group `{field}` can't be a label of its name");
+                let cure = "say which groups are labels: `labels_from: {LABEL: GROUP}`";
+                section.report("pattern", Wrong::new(message, cure));
+            }
+            own.push((field.clone(), field.clone()));
+        }
+        self.labels_from = Some(own);
+    }
+
+    /// Whether it wants `record`; `asked` learns which of its filters' fields there are.
+    fn takes(&self, record: &dyn Record, noun: &str, asked: &mut [bool]) -> Result<bool, Unreadable> {
+        let mut takes = true;
+        for ((field, pattern), there) in self.filters.iter().zip(asked) {
+            let Some(pattern) = pattern.compiled() else { return Err(too_large("where")) };
+            let text = text_of(record, noun, field)?;
+            *there |= text.is_some();
+            takes &= text.is_some_and(|text| pattern.is_match(text.trim()));
+        }
+        Ok(takes)
     }
 
     /// The labels of a record's series.
@@ -190,18 +255,35 @@ fn subject(record: &dyn Record, noun: &str, field: &str) -> String {
 }
 
 impl Reader for Mapping {
-    fn families(&self, output: &super::Output<'_>) -> Result<Vec<Family>, Unreadable> {
+    fn labels(&self) -> Vec<&str> {
+        self.metrics.iter().flat_map(Metric::labels).collect()
+    }
+
+    fn families(&self, output: &super::Output<'_>, bounds: &Bounds<'_>) -> Result<Vec<Family>, Unreadable> {
         let text = super::text(output.stdout)?;
         let mut series: Vec<Series> = self.metrics.iter().map(|metric| Series::new(metric.reduce)).collect();
+        let mut asked: Vec<Vec<bool>> = self.metrics.iter().map(|m| vec![false; m.filters.len()]).collect();
+        let mut any = false;
         let noun = self.records.noun();
         self.records.each(text, &mut |record| {
-            for (metric, series) in self.metrics.iter().zip(&mut series) {
-                if metric.takes(record, noun)? {
+            any = true;
+            for ((metric, series), asked) in self.metrics.iter().zip(&mut series).zip(&mut asked) {
+                if metric.takes(record, noun, asked)? {
                     metric.read_into(series, record, noun)?;
                 }
             }
-            Ok(())
+            bounds.check(series.iter().map(Series::len).sum())
         })?;
+        for (metric, asked) in self.metrics.iter().zip(&asked) {
+            let never = metric.filters.iter().zip(asked).find(|(_, there)| !**there);
+            if let Some(((field, _), _)) = never.filter(|_| any && !metric.optional) {
+                let message = format!(
+                    "there is no {noun} `{}`, which `where` asks for, in all of its output",
+                    plain(field)
+                );
+                return Err(Unreadable { message, detail: String::new() });
+            }
+        }
         let mut families: Vec<Family> = Vec::new();
         let mut seen = HashSet::new();
         for (metric, series) in self.metrics.iter().zip(series) {
@@ -213,7 +295,7 @@ impl Reader for Mapping {
                     families.push(Family {
                         name: metric.name.clone().into(),
                         help: metric.help.clone().map(Cow::Owned),
-                        kind: Some(metric.kind.unwrap_or(Kind::Gauge)),
+                        kind: Some(metric.kind),
                         samples: Vec::new(),
                     });
                     let Some(family) = families.last_mut() else { continue };
@@ -256,6 +338,13 @@ impl Metric {
             detail: record.quote(field),
         })?;
         match read {
+            reading::Read::Number(value)
+                if self.kind == Kind::Counter && !(value >= 0.0 && value.is_finite()) =>
+            {
+                let message =
+                    format!("{} is no number that a counter can have", subject(record, noun, field));
+                Err(Unreadable { message, detail: record.quote(field) })
+            }
             reading::Read::Number(value) => series.add(labels, value, &self.name, record),
             reading::Read::State { label, states, is } => {
                 for (state, _) in states {
@@ -264,24 +353,6 @@ impl Metric {
                     series.add(labels, f64::from(u8::from(state == is)), &self.name, record)?;
                 }
                 Ok(())
-            }
-        }
-    }
-}
-
-impl Mapping {
-    /// Gives metrics that don't say which fields are labels those of the format, but for the fields that are values.
-    fn take_own_labels(&mut self) {
-        let values: Vec<String> = self.metrics.iter().filter_map(|metric| metric.value.clone()).collect();
-        let own = self.records.own_labels().iter().filter(|field| !values.contains(field));
-        let own: Vec<(String, String)> = own.map(|field| (field.clone(), field.clone())).collect();
-        for metric in &mut self.metrics {
-            if metric.labels_from.is_none() {
-                let free = own.iter().filter(|(name, _)| {
-                    let fixed = metric.labels.iter().any(|(taken, _)| taken == name);
-                    !fixed && metric.reading.state_label() != Some(name)
-                });
-                metric.labels_from = Some(free.cloned().collect());
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Most formats cut the output into [`record`]s, of which [`metric`]s make families.
 
+mod bounds;
 mod json;
 mod keyvalue;
 mod metric;
@@ -15,9 +16,11 @@ mod value;
 
 use std::fmt;
 
+use crate::config::Header;
 use crate::config::yaml::{Field, Node, Problems, Section, Wrong, nearest};
 use crate::diagnostic::printable;
 use crate::exposition::Family;
+pub use bounds::Bounds;
 
 /// What there is to read.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +33,21 @@ pub struct Output<'a> {
 
 /// Makes families of output. Pure.
 pub trait Reader: Send + Sync + fmt::Debug {
-    /// The families in `output`.
+    /// The families in `output`, read within `bounds`.
     ///
     /// # Errors
-    /// Where it is not what the definition says it is.
-    fn families(&self, output: &Output<'_>) -> Result<Vec<Family>, Unreadable>;
+    /// Where it is not what the definition says it is, or a bound is met.
+    fn families(&self, output: &Output<'_>, bounds: &Bounds<'_>) -> Result<Vec<Family>, Unreadable>;
+
+    /// The labels that its series get whatever the output is.
+    fn labels(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Whether it is about the exit status of what wrote the output, which a file has none of.
+    fn needs_status(&self) -> bool {
+        false
+    }
 
     /// Whether the format has a meaning for an exit status that otherwise is a failure.
     fn accepts(&self, _status: i32) -> bool {
@@ -79,12 +92,25 @@ impl Default for Format {
 }
 
 impl Format {
-    /// The families in `output`.
+    /// Reads `output:` in the section of a module, or the default where it is not there.
+    pub fn read_in(section: &mut Section<'_>, header: &Header) -> Option<Self> {
+        let Some(node) = section.node("output") else { return Some(Self::default()) };
+        let format = Self::read(node, section.problems())?;
+        let labels = format.reader.labels();
+        if let Some((name, _)) = header.labels.iter().find(|(name, _)| labels.contains(&name.as_ref())) {
+            let message = format!("the label `{name}` is one of the header's `labels`, too");
+            section.report("output", Wrong::new(message, "call one of the two otherwise"));
+        }
+        Some(format)
+    }
+
+    /// The families in `output`, read within `bounds`.
     ///
     /// # Errors
-    /// Where it is not what the definition says it is, or there is nothing in it where that is not allowed.
-    pub fn families(&self, output: &Output<'_>) -> Result<Vec<Family>, Unreadable> {
-        let families = match self.reader.families(output) {
+    /// Where it is not what the definition says it is, there is nothing in it where that is not allowed, or a bound
+    /// is met.
+    pub fn families(&self, output: &Output<'_>, bounds: &Bounds<'_>) -> Result<Vec<Family>, Unreadable> {
+        let families = match self.reader.families(output, bounds) {
             // What can make something of nothing, a count, has done so.
             Err(_) if self.allow_empty && output.stdout.trim_ascii().is_empty() => return Ok(Vec::new()),
             read => read?,
@@ -105,6 +131,11 @@ impl Format {
     /// Whether the format has a meaning for an exit status that otherwise is a failure.
     pub fn accepts(&self, status: i32) -> bool {
         self.reader.accepts(status)
+    }
+
+    /// Whether it is about the exit status of what wrote the output, which a file has none of.
+    pub fn needs_status(&self) -> bool {
+        self.reader.needs_status()
     }
 }
 
@@ -132,6 +163,8 @@ impl Field for Format {
 
 /// `output` as text.
 fn text(output: &[u8]) -> Result<&str, Unreadable> {
+    // Some programs begin with a byte order mark.
+    let output = output.strip_prefix(b"\xef\xbb\xbf").unwrap_or(output);
     std::str::from_utf8(output).map_err(|error| {
         let before = output.get(..error.valid_up_to()).unwrap_or_default();
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::number;
 use super::record::line_place;
-use super::{Output, Reader, Unreadable, excerpt};
+use super::{Bounds, Output, Reader, Unreadable, excerpt};
 use crate::config::fields::read_metric_name;
 use crate::config::yaml::Section;
 use crate::exposition::{Family, Kind, Labels};
@@ -45,7 +45,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
 }
 
 impl Reader for Nagios {
-    fn families(&self, output: &Output<'_>) -> Result<Vec<Family>, Unreadable> {
+    fn needs_status(&self) -> bool {
+        true
+    }
+
+    fn families(&self, output: &Output<'_>, _: &Bounds<'_>) -> Result<Vec<Family>, Unreadable> {
         let text = super::text(output.stdout)?;
         let mut families = Families { name: &self.name, all: Vec::new() };
         for (status, state) in (0..).zip(STATES) {

@@ -2,7 +2,7 @@
 
 use super::metric::read_factor;
 use super::number::in_units;
-use super::{Output, Reader, Unreadable};
+use super::{Bounds, Output, Reader, Unreadable};
 use crate::config::fields::read_metric_name;
 use crate::config::yaml::{Node, Problems, Section, Wrong, read_map};
 use crate::diagnostic;
@@ -63,7 +63,7 @@ fn by_family<T>(
 }
 
 impl Reader for Prometheus {
-    fn families(&self, output: &Output<'_>) -> Result<Vec<Family>, Unreadable> {
+    fn families(&self, output: &Output<'_>, _: &Bounds<'_>) -> Result<Vec<Family>, Unreadable> {
         let mut families = exposition::read(output.stdout).map_err(|problems| broken(output, &problems))?;
         for (name, factor) in &self.scale {
             for family in families.iter_mut().filter(|family| family.name == *name) {

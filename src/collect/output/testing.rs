@@ -1,6 +1,6 @@
 //! What the tests of formats have in common.
 
-use super::{Format, Output};
+use super::{Bounds, Format, Output};
 use crate::config::yaml::{Field, decode};
 use crate::exposition;
 
@@ -17,7 +17,7 @@ pub fn read(yaml: &str, stdout: impl AsRef<[u8]>) -> Result<String, (String, Str
 /// As [`read`], where the exit status was `status`.
 pub fn read_status(yaml: &str, stdout: impl AsRef<[u8]>, status: i32) -> Result<String, (String, String)> {
     let format = format(yaml).unwrap();
-    let families = format.families(&Output { stdout: stdout.as_ref(), status });
+    let families = format.families(&Output { stdout: stdout.as_ref(), status }, &Bounds::none());
     let families = families.map_err(|unreadable| (unreadable.message, unreadable.detail))?;
     let mut text = String::new();
     exposition::render(&families, &mut text);

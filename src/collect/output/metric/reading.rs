@@ -102,6 +102,11 @@ impl Reading {
         }
     }
 
+    /// Whether it turns the sign of numbers.
+    pub fn is_negated(&self) -> bool {
+        matches!(self, Self::Number { scale, .. } if *scale < 0.0)
+    }
+
     /// What `text` is worth.
     ///
     /// # Errors

@@ -89,6 +89,11 @@ impl Series {
         Ok(())
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// The series. Where there was no record, none but a sum or count that needs no labels of one: then 0.
     pub fn finish(self, no_labels_from: bool, fixed: &Labels) -> Vec<(Labels, f64)> {
         let of_nothing = matches!(self.reduce, Some(Reduce::Count | Reduce::Sum)) && no_labels_from;

@@ -1,4 +1,6 @@
+use crate::collect::Outcome;
 use crate::collect::output::testing::{format, message, read};
+use crate::collect::output::{Bounds, Output};
 
 const QUEUES: &str = "active 3\ndeferred 10\nactive 4\n";
 
@@ -48,12 +50,12 @@ format: regex
 pattern: '(?P<disk>\w+) (?P<used>\d+) (?P<free>\d+)'
 metrics:
   - {name: used_bytes, value: used, help: In use., type: counter, scale: 1024}
-  - {name: space, value: used, labels: {kind: used}, help: Room.}
+  - {name: space, value: used, labels: {kind: used}, labels_from: {disk: disk}, help: Room.}
   - {name: space, value: free, labels: {kind: free}, labels_from: {device: disk}}
 ";
     assert_eq!(
         read(yaml, "sda 1 2\n").unwrap(),
-        "# HELP used_bytes In use.\n# TYPE used_bytes counter\nused_bytes{disk=\"sda\"} 1024\n\
+        "# HELP used_bytes In use.\n# TYPE used_bytes counter\nused_bytes 1024\n\
          # HELP space Room.\n# TYPE space gauge\nspace{kind=\"used\",disk=\"sda\"} 1\n\
          space{kind=\"free\",device=\"sda\"} 2\n"
     );
@@ -175,7 +177,80 @@ fn two_metrics_of_a_name_have_series_of_their_own() {
 }
 
 #[test]
-fn a_group_called_like_the_label_of_states_is_none() {
-    let yaml = "{format: regex, pattern: '(?P<value>\\w+) (?P<state>\\w)', name: a, states: [up]}";
-    assert_eq!(read(yaml, "up x\n").unwrap(), "# TYPE a gauge\na{state=\"up\"} 1\n");
+fn a_group_called_like_the_label_of_states_is_told() {
+    let yaml = "{format: regex, pattern: '(?P<state>\\w+) (?P<value>\\w+)', name: a, states: [x, y]}";
+    assert_eq!(format(yaml).unwrap_err(), ["the label `state` is that of the states"]);
+}
+
+#[test]
+fn a_counter_neither_falls_nor_is_no_number() {
+    let yaml = "{format: value, name: a_total, type: counter}";
+    for bad in ["-1", "NaN", "+Inf"] {
+        assert_eq!(message(yaml, bad), "its output is no number that a counter can have", "{bad}");
+    }
+    for (more, told) in [
+        ("states: [a, b]", "states are no counter"),
+        ("scale: -1", "a negative `scale` makes a counter go down"),
+    ] {
+        let yaml = format!("{{format: value, name: a_total, type: counter, {more}}}");
+        assert_eq!(format(&yaml).unwrap_err(), [told]);
+    }
+}
+
+#[test]
+fn a_name_of_node_exporters_own_is_told_when_it_is_loaded() {
+    for name in ["node_load1", "up", "go_goroutines"] {
+        assert_eq!(format(&format!("{{format: value, name: {name}}}")).unwrap_err().len(), 1, "{name}");
+    }
+}
+
+/// A misspelt one would have nothing counted for ever.
+#[test]
+fn what_where_asks_for_must_be_there_once() {
+    let yaml = |more: &str| {
+        format!(
+            "{{format: json, lines: true, name: a, reduce: count, where: {{state: up}}, labels: {{x: y}}{more}}}"
+        )
+    };
+    let output = "{\"state\": \"up\"}\n{\"other\": 1}\n";
+    assert_eq!(read(&yaml(""), output).unwrap(), "# TYPE a gauge\na{x=\"y\"} 1\n");
+    assert_eq!(
+        message(&yaml(""), "{\"stat\": \"up\"}\n"),
+        "there is no member `state`, which `where` asks for, in all of its output"
+    );
+    assert_eq!(
+        read(&yaml(", optional: true"), "{\"stat\": \"up\"}\n").unwrap(),
+        "# TYPE a gauge\na{x=\"y\"} 0\n"
+    );
+    assert_eq!(read(&yaml(""), "").unwrap(), "# TYPE a gauge\na{x=\"y\"} 0\n");
+}
+
+#[test]
+fn groups_that_can_not_be_labels_are_told_where_they_would_be() {
+    let yaml =
+        |more: &str| format!("{{format: regex, pattern: '(?P<le>\\w+) (?P<value>\\w+)', name: a{more}}}");
+    assert_eq!(format(&yaml("")).unwrap_err(), ["the group `le` can't be a label of its name"]);
+    assert!(format(&yaml(", labels_from: {bound: le}")).is_ok());
+}
+
+#[test]
+fn a_reading_ends_at_its_bounds() {
+    let format = format("{format: regex, pattern: '(?P<n>\\d+) (?P<value>\\d+)', name: a}").unwrap();
+    let stdout: String = (0..100).map(|n| format!("{n} 1\n")).collect();
+    let output = Output { stdout: stdout.as_bytes(), status: 0 };
+    let told = |bounds: &Bounds<'_>| {
+        let failure = bounds.failure(format.families(&output, bounds).unwrap_err());
+        (failure.outcome, failure.message)
+    };
+    assert_eq!(format.families(&output, &Bounds::new(100, &|| false)).unwrap().len(), 1);
+    let (outcome, message) = told(&Bounds::new(99, &|| false));
+    assert_eq!(outcome, Outcome::Limit);
+    assert_eq!(message, "it has more than 99 series, its `max_series`: drop a label, or raise it");
+    let asked = std::cell::Cell::new(0);
+    let third = || {
+        asked.set(asked.get() + 1);
+        asked.get() == 3
+    };
+    assert_eq!(told(&Bounds::new(100, &third)).0, Outcome::Timeout);
+    assert_eq!(asked.get(), 3, "it goes on when its time is over");
 }
