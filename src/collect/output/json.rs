@@ -497,6 +497,14 @@ mod tests {
     }
 
     #[test]
+    fn null_is_missing() {
+        let output = r#"[{"v": 1, "l": null}, {"v": null, "l": "x"}]"#;
+        assert_eq!(samples("value: v, labels_from: {l: l}, optional: true", output), "a 1");
+        let yaml = "{format: json, name: a, value: v}";
+        assert_eq!(message(yaml, output), "there is no member `v` in record 2 of its output");
+    }
+
+    #[test]
     fn what_is_no_single_value_is_told() {
         let of = |value: &str| {
             message(

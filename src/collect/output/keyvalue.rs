@@ -251,7 +251,7 @@ mod tests {
         let yaml = "records: block, value: N, labels_from: {u: Id}";
         assert_eq!(samples(yaml, output), "a{u=\"a\"} 1 a{u=\"b\"} 2");
         assert_eq!(
-            message(&format!("{{format: keyvalue, name: a, {yaml}}}"), "Id=a\nN=1\n\nId=b\n"),
+            message(&format!("{{format: keyvalue, name: a, {yaml}}}"), "Id=a\nN=1\n\nId=b\nX=1\n"),
             "there is no key `N` in the block from line 4 of its output on"
         );
     }

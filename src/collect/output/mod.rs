@@ -1,6 +1,6 @@
 //! What a command's output, or a file's content, means: one file a format, one line each in the table.
 //!
-//! Most formats cut the output into [`record`]s, of which [`metric`]s make families.
+//! Most formats cut the output into records, of which `metric` makes families.
 
 mod bounds;
 mod json;

@@ -117,6 +117,11 @@ fn an_empty_output_is_no_result_unless_it_may_be() {
         assert_eq!(message(&yaml, nothing), "there is no sample in its output", "{nothing:?}");
     }
     assert_eq!(read(&queues(", allow_empty: true"), "\n").unwrap(), "");
+    let count = ", reduce: count, labels_from: {}, allow_empty: true";
+    assert_eq!(read(&queues(count), "").unwrap(), "# TYPE a gauge\na 0\n");
+    for format in ["value", "json"] {
+        assert_eq!(read(&format!("{{format: {format}, name: a, allow_empty: true}}"), "\n").unwrap(), "");
+    }
     assert_eq!(read(&queues(", allow_empty: true"), "nothing").unwrap(), "");
 }
 
