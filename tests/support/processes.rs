@@ -4,7 +4,6 @@
 //! or the environment, a daemon doesn't shed it.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use super::wait_for;
@@ -14,13 +13,24 @@ use super::wait_for;
 pub fn here() -> Vec<String> {
     let namespace = fs::read_link("/proc/thread-self/ns/net").unwrap();
     assert_ne!(namespace, fs::read_link("/proc/self/ns/net").unwrap(), "not in a namespace of its own");
+    let own = std::process::id();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
         let process = entry.unwrap().path();
-        // No link: no process, or one that has ended.
-        if fs::read_link(process.join("ns/net")).ok().as_ref() == Some(&namespace)
-            && process != Path::new("/proc/thread-self")
+        // Not /proc/self and the like.
+        if process
+            .file_name()
+            .and_then(|name| name.to_str()?.parse::<u32>().ok())
+            .is_none_or(|pid| pid == own)
         {
+            continue;
+        }
+        let Ok(threads) = fs::read_dir(process.join("task")) else { continue };
+        // Each thread is asked: one that has ended has no link, and a process may go on without its first.
+        let mut threads = threads.flatten();
+        let is_here = threads
+            .any(|thread| fs::read_link(thread.path().join("ns/net")).ok().as_ref() == Some(&namespace));
+        if is_here {
             let command = fs::read(process.join("cmdline")).unwrap_or_default();
             found.push(format!(
                 "{}: {}",

@@ -98,7 +98,19 @@ os._exit(3)
 }
 
 /// What is to be alive no longer.
-const TREES: [(&str, &str); 5] = [
+const TREES: [(&str, &str); 6] = [
+    (
+        // Which the kernel calls a zombie.
+        "a process without its first thread",
+        "exec python3 -c '
+import ctypes, os, signal, threading, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork(): time.sleep(600)
+os.setsid()
+threading.Thread(target=time.sleep, args=(600,)).start()
+ctypes.CDLL(None).syscall(60, 0)
+'",
+    ),
     (
         "new sessions",
         "for i in 1 2 3; do setsid sh -c 'trap \"\" TERM HUP; sleep 600; sleep 600' & done; wait",

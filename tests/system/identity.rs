@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::support::host::Host;
 use crate::support::single::{NAME, Single, shell};
@@ -58,6 +59,14 @@ fn it_starts_as_the_definition_says() {
     let set = Single::run(&shell("user: nobody", START, "umask: \"027\"\nnice: 7\nno_new_privileges: true"));
     set.ended("success");
     assert_eq!(value(&set), [27.0, 7.0, 0.0, 1.0]);
+    // The processor is shared between sessions first.
+    if Path::new("/proc/self/autogroup").exists() {
+        let script = "sed 's/.* nice /nice /' /proc/self/autogroup";
+        assert_eq!(
+            Single::run(&shell("user: nobody", script, "nice: 7")).ended("success").value("nice"),
+            7.0
+        );
+    }
     let raised = Single::run(&shell("user: nobody", START, "nice: -3"));
     raised.ended("success");
     assert_eq!(value(&raised)[1], -3.0);
@@ -102,7 +111,7 @@ fn what_needs_no_privilege_works_without_root() {
     assert_eq!(values.map(|name| published.value(name, &[])), [27.0, 7.0, 0.0, 1.0, 20.0], "{said}");
     for line in [
         "promdrop: other-group: spawn: promdrop runs as 4000011 and can't take the group `daemon`: run it as root, or remove `group`",
-        "promdrop: raised: spawn: can't set `nice`: only root, with the capability CAP_SYS_NICE, may raise a priority",
+        "promdrop: raised: spawn: can't set `nice`: to raise a priority takes the capability CAP_SYS_NICE; or a sandbox forbids it, see promdrop's unit",
         "promdrop: more-files: spawn: can't set `open_files` of `rlimits`: it is more than promdrop itself is allowed",
     ] {
         assert!(said.contains(line), "not said: {line}\n{said}");

@@ -37,14 +37,14 @@ const IN_TIME: Duration = Duration::from_secs(15);
 fn each_bad_script_fails_alone() {
     in_fresh(|| {
         let host = Host::new();
-        host.collector("netstat", "module: netstat\n");
+        // With the default minute, a slot could begin while `stubborn` runs, and be served too.
+        host.collector("netstat", "module: netstat\ninterval: 7d\n");
         let scripts =
             FAILING.iter().map(|(name, script, _)| (name, script)).chain(LEAVING.iter().map(|(n, s)| (n, s)));
         for (name, script) in scripts {
             let file = host.path(name);
             fs::write(&file, script).unwrap();
             let argv = format!("[/bin/sh, {}]", file.display());
-            // With the default minute, a slot could begin while `stubborn` runs, and be served too.
             let header = "module: command\ninterval: 7d\ntimeout: 1s";
             host.collector(name, &format!("{header}\ncommand: {{argv: {argv}}}\n"));
         }

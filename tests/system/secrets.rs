@@ -105,6 +105,30 @@ fn what_would_publish_it_is_invalid() {
 /// A file of a secret that is refused: what makes it, and what is said of it.
 type Bad = (fn(&Path), &'static str);
 
+/// As tools print what they were given: cut into lines, as a number, without its blanks, escaped.
+#[test]
+fn it_is_known_in_other_forms_too() {
+    for (secret, script) in [
+        (
+            "hunter2-first\nhunter2-second\n\n",
+            "echo \"$KEY\" >&2; echo \"a{b=\\\"$(echo $KEY)\\\"} 1\"; exit 1",
+        ),
+        ("hunter2-crlf\r\n", "echo \"$KEY\" | tr -d '\\r' >&2; exit 1"),
+        ("hunter2-\"q", "printf '{\"key\": \"%s\"}' \"$(printf %s \"$KEY\" | sed 's/\"/\\\\\"/')\"; exit 1"),
+        ("00123456789", "echo \"a $KEY\""),
+        ("hunter2-crlf\r\n", "echo \"a{b=\\\"$(echo $KEY | tr -d '\\r')\\\"} 1\""),
+    ] {
+        let host = Host::new();
+        write(&host.path("key"), secret.as_bytes());
+        host.collector(NAME, &with_key(&host, "", script, ""));
+        for command in ["test", "run"] {
+            let (status, stdout, stderr) = host.outcome(&[command, NAME]);
+            assert_eq!(status, 1, "{secret:?} {command}: {stdout}{stderr}");
+            assert_nowhere(&host, &(stdout + &stderr));
+        }
+    }
+}
+
 #[test]
 fn a_file_that_others_could_have_read_or_written_is_refused() {
     let bad: [Bad; 10] = [

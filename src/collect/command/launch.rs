@@ -95,6 +95,8 @@ fn launch(control: &mut UnixStream) -> Result<Infallible, Failed> {
     if let Some(nice) = specification.nice {
         setpriority_process(None, nice)
             .map_err(|error| (Step::Nice, Errno::from_raw(error.raw_os_error())))?;
+        // Between sessions, which are scheduled as groups (sched(7)), only this one counts; not every kernel has it.
+        let _ = std::fs::write("/proc/self/autogroup", nice.to_string());
     }
     if specification.no_new_privileges {
         set_no_new_privs(true).map_err(|error| (Step::Privileges, Errno::from_raw(error.raw_os_error())))?;

@@ -73,14 +73,21 @@ impl Limits {
     /// # Errors
     /// The one that could not be set: a process without privilege can't have more than it was started with.
     pub fn set(&self) -> Result<(), (Resources, Errno)> {
-        // Nobody asked for this one, and a sandbox may forbid all of them.
-        let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+        dump_no_core();
         for (what, limit) in &self.0 {
             let hard = if *what == Resources::Cpu { limit.saturating_add(CPU_GRACE) } else { *limit };
             setrlimit(what.resource(), *limit, hard).map_err(|errno| (*what, errno))?;
         }
         Ok(())
     }
+}
+
+/// Keeps this process, and all that it will start, from dumping core, which would hold its secrets. The limit of one byte
+/// is too little for a file, and the one by which the kernel gives a pipe's program (core_pattern, core(5)) nothing either:
+/// 0 would not.
+pub fn dump_no_core() {
+    // Nobody asked for this one, and a sandbox may forbid it.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 1, 1);
 }
 
 /// Reads the map `rlimits:`.

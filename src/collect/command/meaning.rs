@@ -1,7 +1,6 @@
 //! What a supervisor's report means: the families, or a failure in words.
 
 use std::path::Path;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -94,15 +93,16 @@ impl Command {
         };
         let seconds = limited(Resources::Cpu);
         // Limits go by ticks of the clock, so that less than they say may have been used.
-        let tenth = Duration::from_millis(100);
-        let all = |seconds: u64| Duration::from_secs(seconds.saturating_add(limits::CPU_GRACE));
-        let spent = |seconds: u64| report.usage.cpu + tenth >= all(seconds);
+        let spent = |seconds: u64| report.usage.cpu.as_secs_f64() >= 0.7 * seconds as f64;
         match Signal::try_from(signal).ok()? {
-            Signal::SIGXCPU => {
+            Signal::SIGXCPU if seconds.is_some_and(spent) => {
                 Some(format!("it used more than the {} s of CPU time that `rlimits` allows", seconds?))
             }
-            Signal::SIGKILL if seconds.is_some_and(spent) => {
-                Some(format!("it went on after the {} s of CPU time that `rlimits` allows", seconds?))
+            Signal::SIGKILL if seconds.is_some_and(|most| spent(most.saturating_add(limits::CPU_GRACE))) => {
+                Some(format!(
+                    "it was killed, likely for going on after the {} s of CPU time that `rlimits` allows",
+                    seconds?
+                ))
             }
             Signal::SIGXFSZ => Some(format!(
                 "it wrote a file longer than the {} bytes that `rlimits` allows",
@@ -126,7 +126,8 @@ fn not_started(step: Step, errno: Errno, specification: &Specification) -> Strin
             "promdrop's launcher ended too early: was it killed, or is memory short?".to_owned()
         }
         (Step::Nice, Errno::EACCES | Errno::EPERM) => {
-            "can't set `nice`: only root, with the capability CAP_SYS_NICE, may raise a priority".to_owned()
+            "can't set `nice`: to raise a priority takes the capability CAP_SYS_NICE; or a sandbox forbids it, see promdrop's unit"
+                .to_owned()
         }
         (Step::Nice, _) => format!("can't set `nice`: {cause}"),
         (Step::Privileges, _) => format!("can't set `no_new_privileges`: {cause}"),

@@ -133,10 +133,21 @@ impl Known {
         &self.0
     }
 
-    /// Those that are looked for.
-    fn hidden(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let all = self.0.iter().map(|(name, value)| (name.as_str(), value.0.as_bytes()));
-        all.filter(|(_, value)| value.len() >= SHORTEST_HIDDEN)
+    /// What is looked for: each value, each line of it, and those as a label or JSON would hold them.
+    fn hidden(&self) -> Vec<(&str, Vec<u8>)> {
+        let mut all: Vec<(&str, Vec<u8>)> = Vec::new();
+        for (name, value) in &self.0 {
+            let parts = std::iter::once(value.reveal()).chain(value.reveal().lines().map(str::trim));
+            for part in parts.filter(|part| part.len() >= SHORTEST_HIDDEN) {
+                let escaped = part.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                for form in [part.to_owned(), escaped] {
+                    if !all.iter().any(|(_, known)| known == form.as_bytes()) {
+                        all.push((name, form.into_bytes()));
+                    }
+                }
+            }
+        }
+        all
     }
 
     /// `bytes` with `[secret NAME]` in the place of each value; what stands at an end that was `cut` off may be a part
@@ -144,8 +155,8 @@ impl Known {
     pub fn hide(&self, bytes: &[u8], cut: Option<Cut>) -> Vec<u8> {
         let mut found: Vec<(Range<usize>, &str)> = Vec::new();
         for (name, value) in self.hidden() {
-            let whole = memmem::find_iter(bytes, value).map(|at| at..at + value.len());
-            found.extend(whole.chain(part_at(cut, bytes, value)).map(|range| (range, name)));
+            let whole = memmem::find_iter(bytes, &value).map(|at| at..at + value.len());
+            found.extend(whole.chain(part_at(cut, bytes, &value)).map(|range| (range, name)));
         }
         found.sort_by_key(|(range, _)| (range.start, Reverse(range.end)));
         let mut shown = Vec::with_capacity(bytes.len());
@@ -164,16 +175,25 @@ impl Known {
 
     /// The variable whose value `families` would publish, if there is one.
     pub fn published_in(&self, families: &[Family]) -> Option<&str> {
+        let hidden = self.hidden();
         let found = |text: &str| {
-            let held = |(_, value): &(&str, &[u8])| memmem::find(text.as_bytes(), value).is_some();
-            self.hidden().find(held).map(|(name, _)| name)
+            let held = |(_, value): &&(&str, Vec<u8>)| memmem::find(text.as_bytes(), value).is_some();
+            hidden.iter().find(held).map(|(name, _)| *name)
         };
+        // A secret may be a number, and a number be printed otherwise than it is written.
+        let numbers: Vec<(&str, f64)> = hidden
+            .iter()
+            .filter_map(|(name, value)| Some((*name, std::str::from_utf8(value).ok()?.parse().ok()?)))
+            .collect();
+        let number = |value: f64| numbers.iter().find(|(_, secret)| *secret == value).map(|(name, _)| *name);
         families.iter().find_map(|family| {
             let texts = [Some(family.name.as_ref()), family.help.as_deref()];
             let of_family = texts.into_iter().flatten().find_map(found);
             of_family.or_else(|| {
-                let labels = family.samples.iter().flat_map(|sample| &sample.labels);
-                labels.flat_map(|(name, value)| [name.as_ref(), value.as_ref()]).find_map(found)
+                family.samples.iter().find_map(|sample| {
+                    let mut texts = sample.labels.iter().flat_map(|(name, value)| [name, value]);
+                    texts.find_map(|text| found(text)).or_else(|| number(sample.value))
+                })
             })
         })
     }

@@ -57,6 +57,8 @@ fn fault<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> Fault {
 }
 
 fn supervise() -> Result<(), Fault> {
+    // It holds the secrets, too.
+    super::limits::dump_no_core();
     close_inherited().map_err(fault("close what it inherited"))?;
     let signals = listen().map_err(fault("listen for signals"))?;
     isolate()?;
@@ -208,7 +210,7 @@ impl Supervision {
             }
             self.wait()?;
         }
-        let survivors = if self.reap() { 0 } else { tree::descendants(Pid::this()).len() };
+        let survivors = if self.reap() { 0 } else { tree::descendants(Pid::this()).len().max(1) };
         let Some((mut end, ended_at)) = self.cause.or(self.own_end) else {
             return Err(Fault("tell how the command ended", Errno::ECHILD.into()));
         };

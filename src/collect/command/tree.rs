@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::io;
 
 use nix::unistd::Pid;
 
@@ -15,6 +16,14 @@ struct Stat {
     parent: i32,
     group: i32,
     session: i32,
+    threads: u32,
+}
+
+impl Stat {
+    /// Whether it lives. One whose first thread has exited is called a zombie while the others go on.
+    fn is_alive(&self) -> bool {
+        self.state != b'Z' || self.threads > 1
+    }
 }
 
 /// Every living descendant of `root`, up to [`MOST`], as far as the moment shows: a process that forks meanwhile is seen next time.
@@ -24,7 +33,8 @@ pub fn descendants(root: Pid) -> Vec<Pid> {
         // The kernel was built without CONFIG_PROC_CHILDREN.
         None => by_parent(root.as_raw(), &all()),
     };
-    let alive = |pid: &i32| stat(*pid).is_some_and(|stat| stat.state != b'Z');
+    // Of one that this process may not look at (hidepid=), nothing says that it has ended.
+    let alive = |pid: &i32| stat(*pid).is_none_or(|stat| stat.is_alive());
     found.into_iter().filter(alive).map(Pid::from_raw).collect()
 }
 
@@ -32,9 +42,8 @@ pub fn descendants(root: Pid) -> Vec<Pid> {
 /// to signal one is to signal nobody else.
 pub fn groups(leader: Pid) -> Vec<Pid> {
     let leader = leader.as_raw();
-    let members = all()
-        .into_iter()
-        .filter(|(pid, stat)| stat.session == leader && *pid != leader && stat.state != b'Z');
+    let members =
+        all().into_iter().filter(|(pid, stat)| stat.session == leader && *pid != leader && stat.is_alive());
     let groups: BTreeSet<i32> = members.map(|(_, stat)| stat.group).collect();
     groups.into_iter().map(Pid::from_raw).collect()
 }
@@ -43,7 +52,14 @@ pub fn groups(leader: Pid) -> Vec<Pid> {
 fn task_children(pid: i32) -> Option<Vec<i32>> {
     let mut children = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
-        let list = fs::read_to_string(task.path().join("children")).ok()?;
+        // A thread may have ended meanwhile; the first one is there as long as the process.
+        let list = match fs::read_to_string(task.path().join("children")) {
+            Ok(list) => list,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && task.file_name() != *pid.to_string() => {
+                continue;
+            }
+            Err(_) => return None,
+        };
         children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
     }
     Some(children)
@@ -92,7 +108,8 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
-    Some(Stat { state, parent, group, session })
+    let threads = fields.nth(13)?.parse().ok()?;
+    Some(Stat { state, parent, group, session, threads })
 }
 
 #[cfg(test)]
@@ -105,9 +122,16 @@ mod tests {
 
     #[test]
     fn a_name_can_not_forge_fields() {
-        let stat = parse_stat(b"7 (a) Z 1 1 1 (\n) S 5 6 4 0 -1 4194560 0\n");
-        assert_eq!(stat, Some(Stat { state: b'S', parent: 5, group: 6, session: 4 }));
-        for bad in ["", "7 (a", "7 (a) S", "7 (a) S x 6 4", "7 (a) S 5 6"] {
+        let stat = parse_stat(b"7 (a) Z 1 1 1 (\n) S 5 6 4 0 -1 4194560 0 0 0 0 1 2 0 0 20 0 3 0 99 0\n");
+        assert_eq!(stat, Some(Stat { state: b'S', parent: 5, group: 6, session: 4, threads: 3 }));
+        for bad in [
+            "",
+            "7 (a",
+            "7 (a) S",
+            "7 (a) S x 6 4",
+            "7 (a) S 5 6",
+            "7 (a) S 5 6 4 0 -1 1 0 0 0 0 1 2 0 0 20 0",
+        ] {
             assert_eq!(parse_stat(bad.as_bytes()), None, "{bad}");
         }
     }
