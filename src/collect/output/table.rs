@@ -121,8 +121,14 @@ impl Records for Table {
 impl Table {
     fn by_blanks(&self, output: &str, take: &mut Take<'_>) -> Result<(), Unreadable> {
         let lines = output.lines().enumerate().skip(self.skip);
-        let mut lines = lines.filter(|(_, text)| !text.trim_ascii().is_empty());
+        let mut lines = lines.filter(|(_, text)| !text.trim_ascii().is_empty()).peekable();
         let header = if self.header { lines.next() } else { None };
+        if let (None, Some((at, text)), Some((_, row))) = (&self.columns, header, lines.peek())
+            && is_left_of(row, text)
+        {
+            let message = "the first column of the header line has no name: name all by `columns`".to_owned();
+            return Err(Unreadable { message, detail: format!("line {}: {}", at + 1, excerpt(text)) });
+        }
         let names = header.map(|(at, text)| (at + 1, text.split_ascii_whitespace(), text));
         let columns = self.named(names)?;
         for (at, text) in lines {
@@ -266,6 +272,20 @@ impl Record for Row<'_> {
     }
 }
 
+/// Whether the first cell of `row` ends before the first word of `header` begins, as it does where `free` and others
+/// leave the first column without a name: then every name would be that of the column before its own.
+fn is_left_of(row: &str, header: &str) -> bool {
+    let indent = |line: &str| line.len() - line.trim_ascii_start().len();
+    let end = row.trim_ascii_start().find(|c: char| c.is_ascii_whitespace()).map(|cell| indent(row) + cell);
+    let width = |text: Option<&str>| {
+        text.unwrap_or_default().chars().fold(0, |at, c| match c {
+            '\t' => (at / 8 + 1) * 8,
+            _ => at + 1,
+        })
+    };
+    width(row.get(..end.unwrap_or(row.len()))) <= width(header.get(..indent(header)))
+}
+
 /// What stands after the first `cells` cells of `line`, blanks between its own words included.
 fn after(line: &str, cells: usize) -> Option<&str> {
     let mut rest = line.trim_ascii();
@@ -320,6 +340,20 @@ mod tests {
             r#"a 100 a{m="disk"} 10"#
         );
         assert_eq!(samples("value: '3', columns: [fs, blocks, used, mount], reduce: max", DF), "a 0.5");
+    }
+
+    #[test]
+    fn a_first_column_without_a_name_is_refused() {
+        const UNNAMED: &str = "the first column of the header line has no name: name all by `columns`";
+        let yaml = "{format: table, name: a, value: total, reduce: max}";
+        for output in ["      total  used\nMem:     7     5\n", "\ttotal\tused\n\nSECRETS\t7\t5\n"] {
+            assert_eq!(message(yaml, output), UNNAMED);
+        }
+        let columns = "columns: [of, total, used], value: total";
+        assert_eq!(samples(columns, "      total  used\nMem:     7     5\n"), "a 7");
+        // Headings that stand on the right of their columns, and no row at all.
+        assert_eq!(samples("value: PID, reduce: max", "    PID TTY\n      1 ?\n1234567 ?\n"), "a 1234567");
+        assert_eq!(samples("reduce: count", "   n\n"), "a 0");
     }
 
     #[test]
