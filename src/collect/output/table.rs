@@ -163,7 +163,11 @@ impl Table {
             };
             columns.row(line, source, &cells, take)?;
         }
-        Ok(())
+        match columns {
+            Some(_) => Ok(()),
+            // Without any line there may be no header, which is for `named` to say.
+            None => self.named(None::<(usize, std::iter::Empty<&str>, &str)>).map(drop),
+        }
     }
 
     /// The columns by their names: those of the definition, or else of the header, which is a line with its number.
@@ -171,6 +175,10 @@ impl Table {
         &self,
         header: Option<(usize, impl Iterator<Item = &'t str>, &str)>,
     ) -> Result<Columns, Unreadable> {
+        if self.header && header.is_none() {
+            let message = "there is no header line in its output".to_owned();
+            return Err(Unreadable { message, detail: String::new() });
+        }
         let mut names = HashMap::new();
         if let Some(columns) = &self.columns {
             names.extend(columns.iter().enumerate().map(|(at, name)| (name.clone(), at)));
@@ -357,6 +365,16 @@ mod tests {
     }
 
     #[test]
+    fn a_header_must_be_there() {
+        for more in ["", ", delimiter: ','", ", skip: 1", ", columns: [b]"] {
+            let yaml = format!("{{format: table, name: a, reduce: count{more}}}");
+            assert_eq!(message(&yaml, "\n \n"), "there is no header line in its output", "{more}");
+        }
+        assert_eq!(samples("header: false, reduce: count", "\n"), "a 0");
+        assert_eq!(read("{format: table, name: a, value: b, allow_empty: true}", "\n").unwrap(), "");
+    }
+
+    #[test]
     fn what_is_not_in_a_line_is_missing() {
         let yaml = "{format: table, name: a, value: b, labels_from: {c: c}}";
         assert_eq!(message(yaml, "a b c\n1 2 3\n\n1 2\n"), "there is no column `c` in line 4 of its output");
@@ -373,7 +391,7 @@ mod tests {
         assert_eq!(samples("skip: 2, value: b, delimiter: ';'", "\"x\n\na;b\n1;2\n"), "a 2");
         assert_eq!(
             message("{format: table, name: a, skip: 9, value: b}", "a b\n1 2\n"),
-            "there is no sample in its output"
+            "there is no header line in its output"
         );
         let yaml = "{format: table, name: a, skip: 1, value: b, delimiter: ','}";
         assert_eq!(message(yaml, "x\na,b\n1,x\n"), "column `b` in line 3 of its output is not one number");
