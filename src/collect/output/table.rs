@@ -15,6 +15,8 @@ use crate::config::yaml::{
 struct Table {
     /// What stands between cells; `None`: blanks, any number of them.
     delimiter: Option<u8>,
+    /// Whether a cell by a delimiter may stand in quotes.
+    quotes: bool,
     /// Whether the first line names the columns.
     header: bool,
     /// The definition's own names, in place of the header's.
@@ -28,6 +30,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
         Some(node) => read_text(node, section.problems(), parse_delimiter),
         None => Some(None),
     };
+    let quotes = section.optional::<bool>("quotes");
+    if quotes.is_some() && delimiter == Some(None) {
+        let wrong = Wrong::new("`quotes` has no meaning between blanks", "remove it, or add `delimiter`");
+        section.report("quotes", wrong);
+    }
+    let quotes = quotes.unwrap_or(true);
     let header = section.optional::<bool>("header").unwrap_or(true);
     let columns = match section.node("columns") {
         Some(node) => read_columns(node, section.problems()).map(Some),
@@ -38,9 +46,9 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
         .and_then(|node| read_integer(node, section.problems(), 0, 1_000_000))
         .and_then(|skip| usize::try_from(skip).ok())
         .unwrap_or(0);
-    let table = delimiter
-        .zip(columns)
-        .map(|(delimiter, columns)| Box::new(Table { delimiter, header, columns, skip }) as Box<dyn Records>);
+    let table = delimiter.zip(columns).map(|(delimiter, columns)| {
+        Box::new(Table { delimiter, quotes, header, columns, skip }) as Box<dyn Records>
+    });
     metric::read(section, table)
 }
 
@@ -140,8 +148,22 @@ impl Table {
     fn by_delimiter(&self, output: &str, delimiter: u8, take: &mut Take<'_>) -> Result<(), Unreadable> {
         let skipped: usize = output.split_inclusive('\n').take(self.skip).map(str::len).sum();
         let text = output.get(skipped..).unwrap_or_default();
+        if self.quotes
+            && let Some(at) = unclosed(text, delimiter)
+        {
+            let (before, quote) = text.split_at_checked(at).unwrap_or_default();
+            let line = self.skip + before.matches('\n').count() + 1;
+            let message = format!(
+                "the quote that opens in {} is not closed where a cell ends: `quotes: false` makes quotes ordinary \
+                 characters",
+                line_place(line)
+            );
+            let shown = excerpt(quote.lines().next().unwrap_or_default());
+            return Err(Unreadable { message, detail: format!("line {line}: {shown}") });
+        }
         let mut rows = csv::ReaderBuilder::new()
             .delimiter(delimiter)
+            .quoting(self.quotes)
             .has_headers(false)
             .flexible(true)
             .from_reader(text.as_bytes());
@@ -195,6 +217,36 @@ impl Table {
         }
         let count = names.values().max().map(|last| last + 1);
         Ok(Columns { names, count })
+    }
+}
+
+/// Where a quote opens a cell and none closes it at the end of one. The crate takes what follows, rows and all, as the
+/// cell's, and says nothing.
+fn unclosed(text: &str, delimiter: u8) -> Option<usize> {
+    enum At {
+        Begin,
+        Plain,
+        Quoted(usize),
+        /// After a quote in a quoted cell: the end of it, or the first of two.
+        Closed(usize),
+    }
+    let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut state = At::Begin;
+    for (at, byte) in text.bytes().enumerate().skip(bom) {
+        state = match (state, byte) {
+            (At::Begin, b'"') => At::Quoted(at),
+            (At::Quoted(from), b'"') => At::Closed(from),
+            (At::Quoted(from), _) | (At::Closed(from), b'"') => At::Quoted(from),
+            (_, b'\n' | b'\r') => At::Begin,
+            (_, byte) if byte == delimiter => At::Begin,
+            (At::Closed(from), b' ' | b'\t') => At::Closed(from),
+            (At::Closed(from), _) => return Some(from),
+            (At::Begin | At::Plain, _) => At::Plain,
+        };
+    }
+    match state {
+        At::Quoted(from) => Some(from),
+        At::Begin | At::Plain | At::Closed(_) => None,
     }
 }
 
@@ -409,6 +461,32 @@ mod tests {
         let (message, detail) = read(yaml, "a:b\n1:2\n\"SECRET\n\":2:3\n").unwrap_err();
         assert_eq!(message, "line 3 of its output has 3 cells, the table has 2 columns");
         assert_eq!(detail, "line 3: \"\"SECRET\"");
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_is_refused() {
+        let yaml = "{format: table, name: a, skip: 1, delimiter: ',', value: b, reduce: sum}";
+        for output in ["x\na,b\n\"c,d\n\"\n\"SECRET,1\ne,2\n", "x\na,b\n\n\n\"SECRET,1\n\"e,2\n"] {
+            let (message, detail) = read(yaml, output).unwrap_err();
+            assert_eq!(
+                message,
+                "the quote that opens in line 5 of its output is not closed where a cell ends: `quotes: false` makes \
+                 quotes ordinary characters"
+            );
+            assert_eq!(detail, "line 5: \"\"SECRET,1\"");
+        }
+        let closed = "\u{feff}\"a\" ,b\r\n\"x,\"\"\ny\"\t,1\r\n12\" z,2\n,\"3\"";
+        assert_eq!(samples("delimiter: ',', value: b, reduce: sum", closed), "a 6");
+    }
+
+    #[test]
+    fn quotes_may_be_ordinary_characters() {
+        let more = "delimiter: ',', quotes: false, value: b, labels_from: {a: a}";
+        assert_eq!(samples(more, "a,b\n\"x,1\ny\",2\n"), r#"a{a="\"x"} 1 a{a="y\""} 2"#);
+        assert_eq!(
+            format("{format: table, name: a, value: b, quotes: true}").unwrap_err(),
+            ["`quotes` has no meaning between blanks"]
+        );
     }
 
     #[test]
