@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::number;
+use super::number::{self, Units};
 use super::record::line_place;
 use super::{Output, Reader, Unreadable, excerpt};
 use crate::config::fields::read_metric_name;
@@ -135,7 +135,7 @@ impl<'t> Datum<'t> {
             return Err("there is a unit that promdrop doesn't know");
         };
         // A count has no factor.
-        let factor = number::factor(symbol).unwrap_or(1.0);
+        let factor = number::factor(symbol, Units::Binary).unwrap_or(1.0);
         // Some plugins repeat the unit.
         let in_base = |text: &str| decimal(text.strip_suffix(symbol).unwrap_or(text), factor);
         let value = value.map(|value| decimal(value, factor).ok_or(NO_NUMBER)).transpose()?;
