@@ -81,6 +81,11 @@ impl Reading {
                 let wrong = Wrong::new("without `states` there is nothing to label", "remove it");
                 section.report("state_label", wrong);
             }
+            let keys = [("scale", scale.is_some()), ("values", values.is_some()), ("units", units.is_some())];
+            for (key, _) in keys.iter().filter(|(_, there)| *there && reduce == Some(Reduce::Count)) {
+                let message = format!("`{key}` has no meaning where records are counted");
+                section.report(key, Wrong::new(message, "remove one of the two"));
+            }
             return Some(Self::Number {
                 values: values.flatten().unwrap_or_default(),
                 units: units.flatten().unwrap_or_default(),

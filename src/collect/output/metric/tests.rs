@@ -152,6 +152,14 @@ fn what_makes_no_sense_is_told() {
         (", states: [a], scale: 2", vec!["`scale` has no meaning for `states`, which are 0 or 1"]),
         (", states: [a], units: ignore", vec!["`units` has no meaning for `states`, which are 0 or 1"]),
         (", units: decimals", vec!["`decimals` is not a way to read units"]),
+        (
+            ", reduce: count, scale: 2, units: ignore, values: {a: 1}",
+            vec![
+                "`scale` has no meaning where records are counted",
+                "`units` has no meaning where records are counted",
+                "`values` has no meaning where records are counted",
+            ],
+        ),
         (", states: []", vec!["there is no state"]),
         (", states: [a], labels: {state: b}", vec!["the label `state` is that of the states"]),
         (
