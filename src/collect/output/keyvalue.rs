@@ -103,11 +103,7 @@ impl Records for KeyValue {
                 }
             }
         }
-        match self.records {
-            Extent::Text => take(&block),
-            Extent::Block => block.hand_over(take),
-            Extent::Pair => Ok(()),
-        }
+        block.hand_over(take)
     }
 }
 
@@ -191,7 +187,7 @@ impl<'t> Block<'t> {
         }
     }
 
-    /// Hands it to `take`, and begins anew.
+    /// Hands it to `take` if there is a pair in it, and begins anew.
     fn hand_over(&mut self, take: &mut Take<'_>) -> Result<(), Unreadable> {
         let block = std::mem::replace(self, Self::new(None));
         if block.pairs.is_empty() { Ok(()) } else { take(&block) }
@@ -297,6 +293,14 @@ mod tests {
                 "key `Exec` in its output is several values where one value is expected"
             );
         }
+    }
+
+    #[test]
+    fn without_a_pair_there_is_no_record() {
+        for records in ["text", "block", "pair"] {
+            assert_eq!(samples(&format!("records: {records}, reduce: count"), "\nnothing\n"), "a 0");
+        }
+        assert_eq!(samples("reduce: count", "x=1\ny=2\n"), "a 1");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::number;
+use super::number::{self, Units};
 use super::record::line_place;
 use super::{Bounds, Output, Reader, Unreadable, excerpt};
 use crate::config::fields::read_metric_name;
@@ -22,7 +22,7 @@ const UNITS: &[(&str, &[&str])] = &[
     ("total", &["c"]),
     ("seconds", &["s", "ms", "us", "\u{b5}s", "\u{3bc}s", "ns", "min", "h", "d"]),
     ("ratio", &["%"]),
-    ("bytes", &["B", "kB", "KB", "MB", "GB", "TB", "PB", "KiB", "MiB", "GiB", "TiB", "PiB"]),
+    ("bytes", &["B", "kB", "KB", "MB", "GB", "TB", "PB", "EB", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
     ("celsius", &["C", "\u{b0}C"]),
     ("volts", &["V", "mV"]),
     ("amperes", &["A", "mA"]),
@@ -36,12 +36,15 @@ const VALUE_HELP: &str = "Performance data of the plugin.";
 #[derive(Debug)]
 struct Nagios {
     name: String,
+    /// Whether what was measured is read too.
+    perfdata: bool,
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
     let name = section.required_node("name", "write `name: ` and what the families' names shall begin with");
-    let name = name.and_then(|node| read_metric_name(node, section.problems()))?;
-    Some(Box::new(Nagios { name }))
+    let name = name.and_then(|node| read_metric_name(node, section.problems()));
+    let perfdata = section.optional::<bool>("perfdata").unwrap_or(true);
+    Some(Box::new(Nagios { name: name?, perfdata }))
 }
 
 impl Reader for Nagios {
@@ -51,10 +54,18 @@ impl Reader for Nagios {
 
     fn families(&self, output: &Output<'_>, _: &Bounds<'_>) -> Result<Vec<Family>, Unreadable> {
         let text = super::text(output.stdout)?;
+        let status = output.status;
+        if !self.accepts(status) {
+            let message = format!("the exit status {status} is none of a plugin's, which are 0 to 3");
+            return Err(Unreadable { message, detail: format!("its output: {}", excerpt(text.trim())) });
+        }
         let mut families = Families { name: &self.name, all: Vec::new() };
-        for (status, state) in (0..).zip(STATES) {
+        for (known, state) in (0..).zip(STATES) {
             let labels = vec![("state".into(), state.into())];
-            families.push("state", STATE_HELP, labels, f64::from(u8::from(status == output.status)));
+            families.push("state", STATE_HELP, labels, f64::from(u8::from(known == status)));
+        }
+        if !self.perfdata {
+            return Ok(families.all);
         }
         let mut seen = HashSet::new();
         for (line, text) in performance_data(text) {
@@ -65,7 +76,7 @@ impl Reader for Nagios {
             let mut rest = text.trim_start();
             while !rest.is_empty() {
                 let (datum, after) = Datum::parse(rest).map_err(|wrong| unreadable(wrong, rest))?;
-                if !seen.insert((datum.unit, datum.label.clone())) {
+                if !seen.insert((datum.unit, datum.symbol, datum.label.clone())) {
                     return Err(unreadable("a label stands twice", rest));
                 }
                 families.take(datum);
@@ -94,11 +105,15 @@ fn performance_data(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+const NO_NUMBER: &str = "there is a value that is no number";
+
 /// One measured thing.
 struct Datum<'t> {
     label: Cow<'t, str>,
     /// How its families' names end.
     unit: &'static str,
+    /// The unit, where it is none of those that a name can say.
+    symbol: Option<&'t str>,
     /// `None`: the plugin does not know.
     value: Option<f64>,
     warning: Option<Range>,
@@ -118,28 +133,18 @@ struct Range {
 impl<'t> Datum<'t> {
     /// The first of `text`, and what stands after it; or what is wrong, in words.
     fn parse(text: &'t str) -> Result<(Self, &'t str), &'static str> {
-        const NO_NUMBER: &str = "there is a value that is no number";
         let (label, rest) = label(text)?;
         let (data, rest) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
         let mut parts = data.split(';');
         let measured = parts.next().unwrap_or_default();
-        let of_number = |c: char| matches!(c, '0'..='9' | '.' | '-' | '+');
-        let digits = measured.rfind(of_number).map_or(0, |at| at + 1);
         let (value, symbol) = match measured.strip_prefix('U') {
             Some(symbol) => (None, symbol),
-            None => {
-                let (value, symbol) = measured.split_at(digits);
-                (Some(value), symbol)
-            }
+            None => value_and_unit(measured).map(|(value, symbol)| (Some(value), symbol)).ok_or(NO_NUMBER)?,
         };
-        if value.is_some_and(|value| decimal(value, 1.0).is_none()) {
-            return Err(NO_NUMBER);
-        }
-        let Some((unit, _)) = UNITS.iter().find(|(_, symbols)| symbols.contains(&symbol)) else {
-            return Err("there is a unit that promdrop doesn't know");
-        };
-        // A count has no factor.
-        let factor = number::factor(symbol).unwrap_or(1.0);
+        let known = UNITS.iter().find(|(_, symbols)| symbols.contains(&symbol));
+        let (unit, unknown) = known.map_or(("value", Some(symbol)), |(unit, _)| (*unit, None));
+        // A count has no factor, nor has what nobody knows.
+        let factor = number::factor(symbol, Units::Binary).unwrap_or(1.0);
         // Some plugins repeat the unit.
         let in_base = |text: &str| decimal(text.strip_suffix(symbol).unwrap_or(text), factor);
         let value = value.map(|value| decimal(value, factor).ok_or(NO_NUMBER)).transpose()?;
@@ -154,8 +159,21 @@ impl<'t> Datum<'t> {
         if parts.next().is_some_and(|more| !more.is_empty()) {
             return Err("there is more than a value, two thresholds and two bounds");
         }
-        Ok((Self { label, unit, value, warning, critical, min, max }, rest))
+        Ok((Self { label, unit, symbol: unknown, value, warning, critical, min, max }, rest))
     }
+}
+
+/// The number that `text` begins with, and the unit after it. A unit may hold digits too, `m3/h`, but is not what makes
+/// the number another one: `1,5`, `1_000`, `0x10`, `1e999`.
+fn value_and_unit(text: &str) -> Option<(&str, &str)> {
+    let of_number = |c: char| matches!(c, '0'..='9' | '.' | '-' | '+');
+    let longest = text.rfind(of_number).map_or(0, |at| at + 1);
+    let shortest = text.find(|c| !of_number(c)).unwrap_or(text.len());
+    let ends = [longest, shortest].into_iter().filter_map(|end| text.split_at_checked(end));
+    let (value, unit) = ends.into_iter().find(|(value, _)| decimal(value, 1.0).is_some())?;
+    let of_number = |c: char| matches!(c, ',' | '_' | ':') || c.is_numeric();
+    let more = unit.contains(char::is_numeric) && unit.starts_with(['e', 'E', 'x', 'X']);
+    (!unit.starts_with(of_number) && !more).then_some((value, unit))
 }
 
 /// A number in base units, where `text` is nothing but one.
@@ -241,7 +259,8 @@ impl Families<'_> {
     }
 
     fn take(&mut self, datum: Datum<'_>) {
-        let labels: Labels = vec![("label".into(), datum.label.into_owned().into())];
+        let mut labels: Labels = vec![("label".into(), datum.label.into_owned().into())];
+        labels.extend(datum.symbol.map(|symbol| ("unit".into(), symbol.to_owned().into())));
         // A bound of a counter is none itself.
         let unit = if datum.unit == "total" { "value" } else { datum.unit };
         if let Some(value) = datum.value {
@@ -391,7 +410,11 @@ mod tests {
             ("a=1,5", "there is a value that is no number"),
             ("a=", "there is a value that is no number"),
             ("a=1e999", "there is a value that is no number"),
-            ("a=1foo", "there is a unit that promdrop doesn't know"),
+            ("a=1,", "there is a value that is no number"),
+            ("a=1_000", "there is a value that is no number"),
+            ("a=0x10", "there is a value that is no number"),
+            ("a=12:30", "there is a value that is no number"),
+            ("a=1foo a=2foo", "a label stands twice"),
             ("a=nan", "there is a value that is no number"),
             ("a=1;x", "there is a threshold that is no range"),
             ("a=1;:", "there is a threshold that is no range"),
@@ -403,6 +426,34 @@ mod tests {
         }
         // In another unit it is another series.
         assert_eq!(samples("x | a=1s a=1B"), "n_seconds{label=\"a\"} 1 n_bytes{label=\"a\"} 1");
+    }
+
+    #[test]
+    fn an_unknown_unit_is_a_label() {
+        assert_eq!(
+            samples("x | in=1.5e1Mb/s;20Mb/s;@5;0 flow=2m3/h in=4 up=UMb/s"),
+            "n_value{label=\"in\",unit=\"Mb/s\"} 15 n_value{label=\"flow\",unit=\"m3/h\"} 2 \
+             n_value{label=\"in\"} 4 n_warning_high_value{label=\"in\",unit=\"Mb/s\"} 20 \
+             n_critical_low_value{label=\"in\",unit=\"Mb/s\",inside=\"true\"} 0 \
+             n_critical_high_value{label=\"in\",unit=\"Mb/s\",inside=\"true\"} 5 \
+             n_min_value{label=\"in\",unit=\"Mb/s\"} 0"
+        );
+    }
+
+    #[test]
+    fn performance_data_may_be_left_out() {
+        let yaml = "{format: nagios, name: n, perfdata: false}";
+        assert_eq!(read(yaml, "OK | a=1,5 b=2").unwrap(), read(yaml, "").unwrap());
+        assert!(read(yaml, "").unwrap().contains("n_state{state=\"ok\"} 1\n"));
+    }
+
+    #[test]
+    fn another_exit_status_is_none_of_the_states() {
+        for status in [-1, 4, 127] {
+            let (message, detail) = read_status(YAML, "SECRET | a=1", status).unwrap_err();
+            assert_eq!(message, format!("the exit status {status} is none of a plugin's, which are 0 to 3"));
+            assert_eq!(detail, "its output: \"SECRET | a=1\"");
+        }
     }
 
     #[test]

@@ -1,27 +1,49 @@
 //! Numbers as programs print them, with a unit or without, in base units.
 
-/// Bytes are counted by 1024, as the kernel and most tools do that write kB.
+/// How units are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Units {
+    /// kB is 1024 bytes, as it is for the kernel.
+    #[default]
+    Binary,
+    /// kB is 1000 bytes.
+    Decimal,
+    /// A number stands for itself, whatever its unit.
+    Ignore,
+}
+
 const KIBI: f64 = 1024.0;
 
-/// The units, what they are worth in base units, and how a metric's name says which that is.
+/// The units that are of 1024 or of 1000, and how often.
+const MULTIPLES: &[(&[&str], i32)] = &[
+    (&["k", "K", "kB", "KB"], 1),
+    (&["M", "MB"], 2),
+    (&["G", "GB"], 3),
+    (&["T", "TB"], 4),
+    (&["P", "PB"], 5),
+    (&["E", "EB"], 6),
+];
+
+/// The other units, what they are worth in base units, and how a metric's name says which that is.
 ///
 /// `m` is not among them: it may be minutes, metres or thousandths. Neither are `M`, `G` and so on of anything but
 /// bytes.
 const UNITS: &[(&[&str], f64)] = &[
     (&["ns"], 1e-9),
-    (&["us", "\u{b5}s", "\u{3bc}s"], 1e-6),
-    (&["ms"], 1e-3),
+    (&["us", "\u{b5}s", "\u{3bc}s", "usec", "\u{b5}sec", "\u{3bc}sec"], 1e-6),
+    (&["ms", "msec"], 1e-3),
     (&["s", "sec", "secs", "second", "seconds"], 1.0),
     (&["min", "mins", "minute", "minutes"], 60.0),
     (&["h", "hour", "hours"], 3600.0),
     (&["d", "day", "days"], 86400.0),
     (&["w", "week", "weeks"], 604_800.0),
     (&["B", "byte", "bytes"], 1.0),
-    (&["k", "K", "kB", "KB", "KiB"], KIBI),
-    (&["M", "MB", "MiB"], KIBI * KIBI),
-    (&["G", "GB", "GiB"], KIBI * KIBI * KIBI),
-    (&["T", "TB", "TiB"], KIBI * KIBI * KIBI * KIBI),
-    (&["P", "PB", "PiB"], KIBI * KIBI * KIBI * KIBI * KIBI),
+    (&["Ki", "KiB"], KIBI),
+    (&["Mi", "MiB"], KIBI * KIBI),
+    (&["Gi", "GiB"], KIBI * KIBI * KIBI),
+    (&["Ti", "TiB"], KIBI * KIBI * KIBI * KIBI),
+    (&["Pi", "PiB"], KIBI * KIBI * KIBI * KIBI * KIBI),
+    (&["Ei", "EiB"], KIBI * KIBI * KIBI * KIBI * KIBI * KIBI),
     (&["%"], 0.01),
     (&["Hz"], 1.0),
     (&["kHz"], 1e3),
@@ -50,7 +72,7 @@ pub enum NotANumber {
 ///
 /// # Errors
 /// Why it has none.
-pub fn parse(text: &str) -> Result<f64, NotANumber> {
+pub fn parse(text: &str, units: Units) -> Result<f64, NotANumber> {
     let text = text.trim();
     match text {
         "" => return Err(NotANumber::Empty),
@@ -64,7 +86,7 @@ pub fn parse(text: &str) -> Result<f64, NotANumber> {
     let (number, unit) = split(text).ok_or(NotANumber::Other)?;
     // Rust's parser knows words too, but what was split off has digits and signs only.
     let number: f64 = number.parse().map_err(|_| NotANumber::Other)?;
-    let factor = factor(unit).ok_or(NotANumber::Unit)?;
+    let factor = factor(unit, units).ok_or(NotANumber::Unit)?;
     let value = in_units(number, factor);
     if value.is_finite() { Ok(value) } else { Err(NotANumber::TooLarge) }
 }
@@ -86,9 +108,13 @@ fn moved(number: f64, places: f64) -> Option<f64> {
 }
 
 /// What `unit` is worth in base units; none is the base unit itself.
-pub fn factor(unit: &str) -> Option<f64> {
-    if unit.is_empty() {
+pub fn factor(unit: &str, units: Units) -> Option<f64> {
+    if unit.is_empty() || units == Units::Ignore {
         return Some(1.0);
+    }
+    let kilo = if units == Units::Decimal { 1e3 } else { KIBI };
+    if let Some((_, times)) = MULTIPLES.iter().find(|(names, _)| names.contains(&unit)) {
+        return Some(kilo.powi(*times));
     }
     UNITS.iter().find(|(names, _)| names.contains(&unit)).map(|(_, factor)| *factor)
 }
@@ -129,6 +155,10 @@ fn split(text: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
+    fn binary(text: &str) -> Result<f64, NotANumber> {
+        parse(text, Units::Binary)
+    }
+
     #[test]
     fn numbers_as_prometheus_spells_them() {
         for (text, value) in [
@@ -144,9 +174,9 @@ mod tests {
             ("true", 1.0),
             ("false", 0.0),
         ] {
-            assert_eq!(parse(text), Ok(value), "{text:?}");
+            assert_eq!(binary(text), Ok(value), "{text:?}");
         }
-        assert!(parse("NaN\n").unwrap().is_nan());
+        assert!(binary("NaN\n").unwrap().is_nan());
     }
 
     #[test]
@@ -159,14 +189,43 @@ mod tests {
             ("16384 kB", 16_777_216.0),
             ("1.5G", 1_610_612_736.0),
             ("2KiB", 2048.0),
+            ("1Gi", 1_073_741_824.0),
+            ("2E", 2_305_843_009_213_693_952.0),
+            ("1 EiB", 1_152_921_504_606_846_976.0),
+            ("3 usec", 0.000_003),
+            ("3\u{3bc}sec", 0.000_003),
+            ("3msec", 0.003),
             ("97%", 0.97),
             ("45.5 \u{b0}C", 45.5),
             ("2.4 GHz", 2.4e9),
             ("-3.000 mV", -0.003),
             ("1e3 B", 1000.0),
         ] {
-            assert_eq!(parse(text), Ok(value), "{text:?}");
+            assert_eq!(binary(text), Ok(value), "{text:?}");
         }
+    }
+
+    #[test]
+    fn units_are_counted_by_1000_or_not_at_all() {
+        for (text, decimal, ignored) in [
+            ("1.5 kB", 1500.0, 1.5),
+            ("2M", 2e6, 2.0),
+            ("3GB", 3e9, 3.0),
+            ("1EB", 1e18, 1.0),
+            ("2KiB", 2048.0, 2.0),
+            ("2Mi", 2_097_152.0, 2.0),
+            ("97%", 0.97, 97.0),
+            ("5ms", 0.005, 5.0),
+            ("7", 7.0, 7.0),
+        ] {
+            assert_eq!(parse(text, Units::Decimal), Ok(decimal), "{text}");
+            assert_eq!(parse(text, Units::Ignore), Ok(ignored), "{text}");
+        }
+        assert_eq!(parse("-1.5 ppm slow", Units::Ignore), Ok(-1.5));
+        for text in ["foos", "1,5", "1.2.3", "12:30", "0x10", "5m3s", "1_000"] {
+            assert_eq!(parse(text, Units::Ignore), Err(NotANumber::Other), "{text}");
+        }
+        assert_eq!(parse("5 foos", Units::Decimal), Err(NotANumber::Unit));
     }
 
     #[test]
@@ -187,13 +246,13 @@ mod tests {
             "1 2", "1\n2", "0x10", "1_000", "1,5", "nan", "inf", "infinity", "True", "e", ".", "\u{661}",
             "1.2.3", "12:30", "-", "1 000", "ms", "1-2", "5m3s",
         ] {
-            assert_eq!(parse(text), Err(NotANumber::Other), "{text:?}");
+            assert_eq!(binary(text), Err(NotANumber::Other), "{text:?}");
         }
         for text in ["1\0", "5m", "5 foos", "1e", "3ms/s", "5 m s"] {
-            assert_eq!(parse(text), Err(NotANumber::Unit), "{text:?}");
+            assert_eq!(binary(text), Err(NotANumber::Unit), "{text:?}");
         }
-        assert_eq!(parse("1e309"), Err(NotANumber::TooLarge));
-        assert_eq!(parse("1e308 P"), Err(NotANumber::TooLarge));
-        assert_eq!(parse(" \n"), Err(NotANumber::Empty));
+        assert_eq!(binary("1e309"), Err(NotANumber::TooLarge));
+        assert_eq!(binary("1e308 P"), Err(NotANumber::TooLarge));
+        assert_eq!(binary(" \n"), Err(NotANumber::Empty));
     }
 }

@@ -15,6 +15,8 @@ use crate::config::yaml::{
 struct Table {
     /// What stands between cells; `None`: blanks, any number of them.
     delimiter: Option<u8>,
+    /// Whether a cell by a delimiter may stand in quotes.
+    quotes: bool,
     /// Whether the first line names the columns.
     header: bool,
     /// The definition's own names, in place of the header's.
@@ -28,6 +30,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
         Some(node) => read_text(node, section.problems(), parse_delimiter),
         None => Some(None),
     };
+    let quotes = section.optional::<bool>("quotes");
+    if quotes.is_some() && delimiter == Some(None) {
+        let wrong = Wrong::new("`quotes` has no meaning between blanks", "remove it, or add `delimiter`");
+        section.report("quotes", wrong);
+    }
+    let quotes = quotes.unwrap_or(true);
     let header = section.optional::<bool>("header").unwrap_or(true);
     let columns = match section.node("columns") {
         Some(node) => read_columns(node, section.problems()).map(Some),
@@ -38,9 +46,9 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Box<dyn Reader>> {
         .and_then(|node| read_integer(node, section.problems(), 0, 1_000_000))
         .and_then(|skip| usize::try_from(skip).ok())
         .unwrap_or(0);
-    let table = delimiter
-        .zip(columns)
-        .map(|(delimiter, columns)| Box::new(Table { delimiter, header, columns, skip }) as Box<dyn Records>);
+    let table = delimiter.zip(columns).map(|(delimiter, columns)| {
+        Box::new(Table { delimiter, quotes, header, columns, skip }) as Box<dyn Records>
+    });
     metric::read(section, table)
 }
 
@@ -121,8 +129,14 @@ impl Records for Table {
 impl Table {
     fn by_blanks(&self, output: &str, take: &mut Take<'_>) -> Result<(), Unreadable> {
         let lines = output.lines().enumerate().skip(self.skip);
-        let mut lines = lines.filter(|(_, text)| !text.trim_ascii().is_empty());
+        let mut lines = lines.filter(|(_, text)| !text.trim_ascii().is_empty()).peekable();
         let header = if self.header { lines.next() } else { None };
+        if let (None, Some((at, text)), Some((_, row))) = (&self.columns, header, lines.peek())
+            && is_left_of(row, text)
+        {
+            let message = "the first column of the header line has no name: name all by `columns`".to_owned();
+            return Err(Unreadable { message, detail: format!("line {}: {}", at + 1, excerpt(text)) });
+        }
         let names = header.map(|(at, text)| (at + 1, text.split_ascii_whitespace(), text));
         let columns = self.named(names)?;
         for (at, text) in lines {
@@ -134,8 +148,22 @@ impl Table {
     fn by_delimiter(&self, output: &str, delimiter: u8, take: &mut Take<'_>) -> Result<(), Unreadable> {
         let skipped: usize = output.split_inclusive('\n').take(self.skip).map(str::len).sum();
         let text = output.get(skipped..).unwrap_or_default();
+        if self.quotes
+            && let Some(at) = unclosed(text, delimiter)
+        {
+            let (before, quote) = text.split_at_checked(at).unwrap_or_default();
+            let line = self.skip + before.matches('\n').count() + 1;
+            let message = format!(
+                "the quote that opens in {} is not closed where a cell ends: `quotes: false` makes quotes ordinary \
+                 characters",
+                line_place(line)
+            );
+            let shown = excerpt(quote.lines().next().unwrap_or_default());
+            return Err(Unreadable { message, detail: format!("line {line}: {shown}") });
+        }
         let mut rows = csv::ReaderBuilder::new()
             .delimiter(delimiter)
+            .quoting(self.quotes)
             .has_headers(false)
             .flexible(true)
             .from_reader(text.as_bytes());
@@ -157,7 +185,11 @@ impl Table {
             };
             columns.row(line, source, &cells, take)?;
         }
-        Ok(())
+        match columns {
+            Some(_) => Ok(()),
+            // Without any line there may be no header, which is for `named` to say.
+            None => self.named(None::<(usize, std::iter::Empty<&str>, &str)>).map(drop),
+        }
     }
 
     /// The columns by their names: those of the definition, or else of the header, which is a line with its number.
@@ -165,6 +197,10 @@ impl Table {
         &self,
         header: Option<(usize, impl Iterator<Item = &'t str>, &str)>,
     ) -> Result<Columns, Unreadable> {
+        if self.header && header.is_none() {
+            let message = "there is no header line in its output".to_owned();
+            return Err(Unreadable { message, detail: String::new() });
+        }
         let mut names = HashMap::new();
         if let Some(columns) = &self.columns {
             names.extend(columns.iter().enumerate().map(|(at, name)| (name.clone(), at)));
@@ -181,6 +217,36 @@ impl Table {
         }
         let count = names.values().max().map(|last| last + 1);
         Ok(Columns { names, count })
+    }
+}
+
+/// Where a quote opens a cell and none closes it at the end of one. The crate takes what follows, rows and all, as the
+/// cell's, and says nothing.
+fn unclosed(text: &str, delimiter: u8) -> Option<usize> {
+    enum At {
+        Begin,
+        Plain,
+        Quoted(usize),
+        /// After a quote in a quoted cell: the end of it, or the first of two.
+        Closed(usize),
+    }
+    let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut state = At::Begin;
+    for (at, byte) in text.bytes().enumerate().skip(bom) {
+        state = match (state, byte) {
+            (At::Begin, b'"') => At::Quoted(at),
+            (At::Quoted(from), b'"') => At::Closed(from),
+            (At::Quoted(from), _) | (At::Closed(from), b'"') => At::Quoted(from),
+            (_, b'\n' | b'\r') => At::Begin,
+            (_, byte) if byte == delimiter => At::Begin,
+            (At::Closed(from), b' ' | b'\t') => At::Closed(from),
+            (At::Closed(from), _) => return Some(from),
+            (At::Begin | At::Plain, _) => At::Plain,
+        };
+    }
+    match state {
+        At::Quoted(from) => Some(from),
+        At::Begin | At::Plain | At::Closed(_) => None,
     }
 }
 
@@ -266,6 +332,20 @@ impl Record for Row<'_> {
     }
 }
 
+/// Whether the first cell of `row` ends before the first word of `header` begins, as it does where `free` and others
+/// leave the first column without a name: then every name would be that of the column before its own.
+fn is_left_of(row: &str, header: &str) -> bool {
+    let indent = |line: &str| line.len() - line.trim_ascii_start().len();
+    let end = row.trim_ascii_start().find(|c: char| c.is_ascii_whitespace()).map(|cell| indent(row) + cell);
+    let width = |text: Option<&str>| {
+        text.unwrap_or_default().chars().fold(0, |at, c| match c {
+            '\t' => (at / 8 + 1) * 8,
+            _ => at + 1,
+        })
+    };
+    width(row.get(..end.unwrap_or(row.len()))) <= width(header.get(..indent(header)))
+}
+
 /// What stands after the first `cells` cells of `line`, blanks between its own words included.
 fn after(line: &str, cells: usize) -> Option<&str> {
     let mut rest = line.trim_ascii();
@@ -323,6 +403,30 @@ mod tests {
     }
 
     #[test]
+    fn a_first_column_without_a_name_is_refused() {
+        const UNNAMED: &str = "the first column of the header line has no name: name all by `columns`";
+        let yaml = "{format: table, name: a, value: total, reduce: max}";
+        for output in ["      total  used\nMem:     7     5\n", "\ttotal\tused\n\nSECRETS\t7\t5\n"] {
+            assert_eq!(message(yaml, output), UNNAMED);
+        }
+        let columns = "columns: [of, total, used], value: total";
+        assert_eq!(samples(columns, "      total  used\nMem:     7     5\n"), "a 7");
+        // Headings that stand on the right of their columns, and no row at all.
+        assert_eq!(samples("value: PID, reduce: max", "    PID TTY\n      1 ?\n1234567 ?\n"), "a 1234567");
+        assert_eq!(samples("reduce: count", "   n\n"), "a 0");
+    }
+
+    #[test]
+    fn a_header_must_be_there() {
+        for more in ["", ", delimiter: ','", ", skip: 1", ", columns: [b]"] {
+            let yaml = format!("{{format: table, name: a, reduce: count{more}}}");
+            assert_eq!(message(&yaml, "\n \n"), "there is no header line in its output", "{more}");
+        }
+        assert_eq!(samples("header: false, reduce: count", "\n"), "a 0");
+        assert_eq!(read("{format: table, name: a, value: b, allow_empty: true}", "\n").unwrap(), "");
+    }
+
+    #[test]
     fn what_is_not_in_a_line_is_missing() {
         let yaml = "{format: table, name: a, value: b, labels_from: {c: c}}";
         assert_eq!(message(yaml, "a b c\n1 2 3\n\n1 2\n"), "there is no column `c` in line 4 of its output");
@@ -339,7 +443,7 @@ mod tests {
         assert_eq!(samples("skip: 2, value: b, delimiter: ';'", "\"x\n\na;b\n1;2\n"), "a 2");
         assert_eq!(
             message("{format: table, name: a, skip: 9, value: b}", "a b\n1 2\n"),
-            "there is no sample in its output"
+            "there is no header line in its output"
         );
         let yaml = "{format: table, name: a, skip: 1, value: b, delimiter: ','}";
         assert_eq!(message(yaml, "x\na,b\n1,x\n"), "column `b` in line 3 of its output is not one number");
@@ -357,6 +461,32 @@ mod tests {
         let (message, detail) = read(yaml, "a:b\n1:2\n\"SECRET\n\":2:3\n").unwrap_err();
         assert_eq!(message, "line 3 of its output has 3 cells, the table has 2 columns");
         assert_eq!(detail, "line 3: \"\"SECRET\"");
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_is_refused() {
+        let yaml = "{format: table, name: a, skip: 1, delimiter: ',', value: b, reduce: sum}";
+        for output in ["x\na,b\n\"c,d\n\"\n\"SECRET,1\ne,2\n", "x\na,b\n\n\n\"SECRET,1\n\"e,2\n"] {
+            let (message, detail) = read(yaml, output).unwrap_err();
+            assert_eq!(
+                message,
+                "the quote that opens in line 5 of its output is not closed where a cell ends: `quotes: false` makes \
+                 quotes ordinary characters"
+            );
+            assert_eq!(detail, "line 5: \"\"SECRET,1\"");
+        }
+        let closed = "\u{feff}\"a\" ,b\r\n\"x,\"\"\ny\"\t,1\r\n12\" z,2\n,\"3\"";
+        assert_eq!(samples("delimiter: ',', value: b, reduce: sum", closed), "a 6");
+    }
+
+    #[test]
+    fn quotes_may_be_ordinary_characters() {
+        let more = "delimiter: ',', quotes: false, value: b, labels_from: {a: a}";
+        assert_eq!(samples(more, "a,b\n\"x,1\ny\",2\n"), r#"a{a="\"x"} 1 a{a="y\""} 2"#);
+        assert_eq!(
+            format("{format: table, name: a, value: b, quotes: true}").unwrap_err(),
+            ["`quotes` has no meaning between blanks"]
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Reduce;
-use crate::collect::output::number::{self, NotANumber};
+use super::{Reduce, read_word};
+use crate::collect::output::number::{self, NotANumber, Units};
 use crate::config::fields::read_label_name;
 use crate::config::yaml::{Node, Problems, Section, Value, Wrong, check_keys, read_map, read_text};
 
@@ -17,6 +17,8 @@ pub enum Reading {
     Number {
         /// Texts that stand for numbers, asked first.
         values: HashMap<String, f64>,
+        /// How its unit is read.
+        units: Units,
         /// What it is multiplied by.
         scale: f64,
     },
@@ -59,7 +61,7 @@ impl Unfit {
             Self::Number(NotANumber::Other) => format!("{subject} is not one number"),
             Self::Number(NotANumber::TooLarge) => format!("the number in {subject} is too large"),
             Self::Number(NotANumber::Unit) => {
-                format!("{subject} is not one number, or its unit is none that promdrop knows")
+                format!("{subject} has a unit that promdrop doesn't know: there is `units: ignore`")
             }
             Self::State(known) => format!("{subject} is none of the states {known}"),
         }
@@ -67,10 +69,11 @@ impl Unfit {
 }
 
 impl Reading {
-    /// Reads `scale`, `values`, `states` and `state_label`.
+    /// Reads `scale`, `values`, `units`, `states` and `state_label`.
     pub fn read(section: &mut Section<'_>, reduce: Option<Reduce>) -> Option<Self> {
         let scale = section.node("scale").map(|node| read_factor(node, section.problems()));
         let values = section.node("values").map(|node| read_values(node, section.problems()));
+        let units = section.node("units").map(|node| read_units(node, section.problems()));
         let states = section.node("states").map(|node| read_states(node, section.problems()));
         let label = section.node("state_label").map(|node| read_label_name(node, section.problems()));
         let Some(states) = states else {
@@ -78,14 +81,23 @@ impl Reading {
                 let wrong = Wrong::new("without `states` there is nothing to label", "remove it");
                 section.report("state_label", wrong);
             }
+            let keys = [("scale", scale.is_some()), ("values", values.is_some()), ("units", units.is_some())];
+            for (key, _) in keys.iter().filter(|(_, there)| *there && reduce == Some(Reduce::Count)) {
+                let message = format!("`{key}` has no meaning where records are counted");
+                section.report(key, Wrong::new(message, "remove one of the two"));
+            }
             return Some(Self::Number {
                 values: values.flatten().unwrap_or_default(),
+                units: units.flatten().unwrap_or_default(),
                 scale: scale.flatten().unwrap_or(1.0),
             });
         };
-        for (key, there) in
-            [("scale", scale.is_some()), ("values", values.is_some()), ("reduce", reduce.is_some())]
-        {
+        for (key, there) in [
+            ("scale", scale.is_some()),
+            ("values", values.is_some()),
+            ("units", units.is_some()),
+            ("reduce", reduce.is_some()),
+        ] {
             if there {
                 let message = format!("`{key}` has no meaning for `states`, which are 0 or 1");
                 section.report(key, Wrong::new(message, "remove one of the two"));
@@ -113,10 +125,10 @@ impl Reading {
     /// Where it is worth nothing.
     pub fn read_text(&self, text: &str) -> Result<Read<'_>, Unfit> {
         match self {
-            Self::Number { values, scale } => {
+            Self::Number { values, units, scale } => {
                 let value = match values.get(text.trim()) {
                     Some(value) => *value,
-                    None => number::parse(text).map_err(Unfit::Number)?,
+                    None => number::parse(text, *units).map_err(Unfit::Number)?,
                 };
                 let scaled = number::in_units(value, *scale);
                 if scaled.is_infinite() && value.is_finite() {
@@ -160,6 +172,11 @@ fn read_number(node: &Node, problems: &Problems) -> Option<f64> {
             None
         }
     }
+}
+
+fn read_units(node: &Node, problems: &Problems) -> Option<Units> {
+    let words = [("binary", Units::Binary), ("decimal", Units::Decimal), ("ignore", Units::Ignore)];
+    read_word(node, problems, "a way to read units", &words)
 }
 
 fn read_values(node: &Node, problems: &Problems) -> Option<HashMap<String, f64>> {

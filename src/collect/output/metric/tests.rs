@@ -85,6 +85,20 @@ fn texts_and_states() {
 }
 
 #[test]
+fn units_are_counted_as_the_definition_says() {
+    for (units, value) in [("binary", "2048"), ("decimal", "2000"), ("ignore", "2")] {
+        let text = read(&queues(&format!(", units: {units}")), "a 2kB\n").unwrap();
+        assert_eq!(text, format!("# TYPE a gauge\na{{queue=\"a\"}} {value}\n"));
+    }
+    let text = read(&queues(", units: ignore, scale: 0.5, values: {up: 4}"), "a 3foos\nb up\n").unwrap();
+    assert_eq!(text, "# TYPE a gauge\na{queue=\"a\"} 1.5\na{queue=\"b\"} 2\n");
+    assert_eq!(
+        message(&queues(", units: ignore"), "a foos\n"),
+        "group `value` in line 1 of its output is not one number"
+    );
+}
+
+#[test]
 fn what_is_not_there_is_told_unless_it_may_be() {
     let yaml =
         |more: &str| format!("{{format: regex, pattern: '(?P<k>\\w*)=(?P<value>\\w+)?', name: a{more}}}");
@@ -93,7 +107,7 @@ fn what_is_not_there_is_told_unless_it_may_be() {
     assert_eq!(message(&yaml(""), "x=y\n"), "group `value` in line 1 of its output is not one number");
     assert_eq!(
         message(&yaml(""), "x=5q\n"),
-        "group `value` in line 1 of its output is not one number, or its unit is none that promdrop knows"
+        "group `value` in line 1 of its output has a unit that promdrop doesn't know: there is `units: ignore`"
     );
     // An empty label is the same as none.
     assert_eq!(read(&yaml(""), "=1\n").unwrap(), "# TYPE a gauge\na 1\n");
@@ -143,6 +157,16 @@ fn what_makes_no_sense_is_told() {
         (", scale: x", vec!["this is text, where a number is expected"]),
         (", states: [a, a]", vec!["a state or its text stands here twice"]),
         (", states: [a], scale: 2", vec!["`scale` has no meaning for `states`, which are 0 or 1"]),
+        (", states: [a], units: ignore", vec!["`units` has no meaning for `states`, which are 0 or 1"]),
+        (", units: decimals", vec!["`decimals` is not a way to read units"]),
+        (
+            ", reduce: count, scale: 2, units: ignore, values: {a: 1}",
+            vec![
+                "`scale` has no meaning where records are counted",
+                "`units` has no meaning where records are counted",
+                "`values` has no meaning where records are counted",
+            ],
+        ),
         (", states: []", vec!["there is no state"]),
         (", states: [a], labels: {state: b}", vec!["the label `state` is that of the states"]),
         (
