@@ -145,6 +145,15 @@ const EXAMPLES: &[Example] = &[
                  mdadm_devices{device=\"/dev/md0\",state=\"spare\"} 0\n",
         ..EXAMPLE
     },
+    // Lost, and of a kind that counts no events.
+    Example {
+        name: "mdadm",
+        scene: Scene { stand_ins: &["/usr/sbin/mdadm"], outputs: "worse", ..EMPTY },
+        families: "mdadm_degraded mdadm_devices",
+        series: "mdadm_degraded{device=\"/dev/md0\"} 1\n\
+                 mdadm_devices{device=\"/dev/md0\",state=\"active\"} 1\n",
+        ..EXAMPLE
+    },
     Example {
         name: "meminfo",
         families: "host_memory_available_bytes host_memory_dirty_bytes",
