@@ -128,11 +128,19 @@ const EXAMPLES: &[Example] = &[
     Example {
         name: "ipmi-sensors",
         scene: Scene { stand_ins: &["/usr/bin/ipmitool"], ..EMPTY },
-        families: "ipmi_fan_rpm ipmi_power_watts ipmi_sensor_state ipmi_temperature_celsius ipmi_volts",
+        families: "ipmi_fan_rpm ipmi_power_watts ipmi_sensor_severity ipmi_temperature_celsius ipmi_volts",
         series: "ipmi_fan_rpm{sensor=\"FAN1\"} 5600\nipmi_power_watts{sensor=\"PSU1 Power In\"} 168\n\
                  ipmi_temperature_celsius{sensor=\"Inlet Temp\"} 23\nipmi_volts{sensor=\"12V\"} 12.063\n\
-                 ipmi_sensor_state{sensor=\"FAN2\",state=\"cr\"} 1\nipmi_sensor_state{sensor=\"FAN2\",state=\"ok\"} 0\n\
-                 ipmi_sensor_state{sensor=\"CPU1 Temp\",state=\"ok\"} 1\n",
+                 ipmi_sensor_severity{sensor=\"FAN2\"} 2\nipmi_sensor_severity{sensor=\"CPU1 Temp\"} 0\n",
+        ..EXAMPLE
+    },
+    // Two sensors of one name, of which one is too hot.
+    Example {
+        name: "ipmi-sensors",
+        scene: Scene { stand_ins: &["/usr/bin/ipmitool"], outputs: "worse", ..EMPTY },
+        families: "ipmi_fan_rpm ipmi_power_watts ipmi_sensor_severity ipmi_temperature_celsius ipmi_volts",
+        series: "ipmi_temperature_celsius{sensor=\"Temp\"} 94\nipmi_sensor_severity{sensor=\"Temp\"} 1\n\
+                 ipmi_fan_rpm{sensor=\"Fan1\"} 5040\nipmi_sensor_severity{sensor=\"Fan1\"} 0\n",
         ..EXAMPLE
     },
     Example {
