@@ -337,6 +337,16 @@ const EXAMPLES: &[Example] = &[
                  zpool_health{pool=\"backup\",state=\"DEGRADED\"} 1\nzpool_health{pool=\"backup\",state=\"ONLINE\"} 0\n",
         ..EXAMPLE
     },
+    // Of a pool that can't be opened there is only its health.
+    Example {
+        name: "zpool",
+        scene: Scene { stand_ins: &["/usr/sbin/zpool"], outputs: "worse", ..EMPTY },
+        families: "zpool_allocated_bytes zpool_dedup_ratio zpool_fragmentation_ratio zpool_free_bytes \
+                   zpool_health zpool_size_bytes",
+        series: "zpool_size_bytes{pool=\"rpool\"} 214748364800\nzpool_health{pool=\"rpool\",state=\"ONLINE\"} 1\n\
+                 zpool_health{pool=\"backup\",state=\"FAULTED\"} 1\nzpool_health{pool=\"backup\",state=\"ONLINE\"} 0\n",
+        ..EXAMPLE
+    },
 ];
 
 const DISKS: Scene = Scene {
