@@ -300,7 +300,16 @@ const EXAMPLES: &[Example] = &[
                  smartctl_healthy{device=\"/dev/sda\",model=\"EX4000NM0001-1AB107\"} 1\n\
                  smartctl_healthy{device=\"/dev/nvme0\",model=\"Example NVMe 1TB\"} 0\n\
                  smartctl_temperature_celsius{device=\"/dev/sda\"} 34\n\
-                 smartctl_power_on_seconds_total{device=\"/dev/sda\"} 93553200\n",
+                 smartctl_power_on_seconds_total{device=\"/dev/sda\"} 93553200\n\
+                 smartctl_power_cycles_total{device=\"/dev/sdaa\"} 39\n",
+        ..EXAMPLE
+    },
+    // A disk that sleeps says no more than that it was asked.
+    Example {
+        name: "smartctl",
+        scene: SLEEPING_DISK,
+        families: "smartctl_exit_status",
+        series: "smartctl_exit_status{device=\"/dev/sda\"} 0\n",
         ..EXAMPLE
     },
     Example {
@@ -311,6 +320,7 @@ const EXAMPLES: &[Example] = &[
                  smartctl_attribute_raw{device=\"/dev/sda\",id=\"194\",attribute=\"Temperature_Celsius\"} 34\n",
         ..EXAMPLE
     },
+    Example { name: "smartctl-attributes", scene: SLEEPING_DISK, ..EXAMPLE },
     Example {
         name: "systemd-failed",
         scene: Scene { stand_ins: &["/usr/bin/systemctl"], ..EMPTY },
@@ -352,7 +362,17 @@ const EXAMPLES: &[Example] = &[
 const DISKS: Scene = Scene {
     stand_ins: &["/usr/sbin/smartctl"],
     machine: |_| {
-        devices(&["sda", "nvme0"]);
+        devices(&["sda", "sda1", "sdaa", "nvme0", "nvme0n1"]);
+        Box::new(())
+    },
+    ..EMPTY
+};
+
+const SLEEPING_DISK: Scene = Scene {
+    stand_ins: &["/usr/sbin/smartctl"],
+    outputs: "worse",
+    machine: |_| {
+        devices(&["sda"]);
         Box::new(())
     },
     ..EMPTY
