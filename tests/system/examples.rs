@@ -107,13 +107,15 @@ const EXAMPLES: &[Example] = &[
         scene: Scene {
             machine: |_| {
                 mount_files("/var/log", &[("journal/some", TEXT), ("syslog", TEXT)]);
+                mount_files("/var/cache", &[("apt/some", TEXT)]);
                 Box::new(())
             },
             ..EMPTY
         },
         families: "directory_size_bytes",
         // In whole pages, of which a directory on tmpfs takes none.
-        series: "directory_size_bytes{directory=\"/var/log\"} 16384\n",
+        series: "directory_size_bytes{directory=\"/var/log\"} 16384\n\
+                 directory_size_bytes{directory=\"/var/cache\"} 8192\n",
         ..EXAMPLE
     },
     Example {
