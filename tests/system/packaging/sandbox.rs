@@ -345,6 +345,42 @@ fn a_command_of_another_user_needs_the_drop_in_and_says_so() {
 }
 
 #[test]
+fn the_examples_take_what_their_comments_say() {
+    in_fresh(|| {
+        let host = Host::new();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("collectors.d/examples");
+        let users = ["bash-script", "python-script", "reboot-required"];
+        let stems = [&users[..], &["directory-size"]].concat();
+        for stem in &stems {
+            let file = format!("{stem}.yaml");
+            fs::copy(examples.join(&file), host.collectors_dir().join(&file)).unwrap();
+        }
+        let success =
+            |stem: &str| host.published(stem).value("promdrop_collector_success", &[("collector", stem)]);
+        let output = Sandbox::of(&Unit::tight(), &host).run();
+        assert_eq!(output.status.code(), Some(1));
+        for stem in users {
+            assert_eq!(success(stem), 0.0, "{stem}");
+        }
+
+        for stem in &stems {
+            fs::remove_file(host.textfile_dir().join(format!("{stem}.prom"))).unwrap();
+        }
+        let unit = Unit::for_commands();
+        let (output, trace) = Sandbox::of(&unit, &host).trace();
+        assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
+        for stem in stems {
+            assert_eq!(success(stem), 1.0, "{stem}");
+        }
+        // Of directory-size, which needs no other user.
+        assert!(
+            trace.names().contains("setpriority") && !Unit::tight().system_calls().contains("setpriority")
+        );
+        assert_let_through(&unit, &trace);
+    });
+}
+
+#[test]
 fn limits_and_files_of_another_user_need_the_drop_in_too() {
     in_fresh(|| {
         let host = Host::new();
