@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use super::super::scene::{postfix, postfix_files};
 use super::trace::Trace;
 use super::unit::Unit;
 use super::{install_collectors, shipped};
@@ -16,6 +17,7 @@ use crate::support::exporter::Exporter;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::tcp::every_state;
+use crate::support::tools::Tools;
 use crate::support::{need, processes};
 
 /// What [`Sandbox`] makes of the unit.
@@ -377,6 +379,26 @@ fn the_examples_take_what_their_comments_say() {
             trace.names().contains("setpriority") && !Unit::tight().system_calls().contains("setpriority")
         );
         assert_let_through(&unit, &trace);
+    });
+}
+
+#[test]
+fn the_example_of_postqueue_needs_the_drop_in_to_become_another_group() {
+    let tools = Tools::new();
+    postfix_files(&tools);
+    tools.within(|| {
+        let host = Host::new();
+        let _held = postfix(&host);
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("collectors.d/examples/postfix-queue.yaml");
+        fs::copy(example, host.collectors_dir().join("mail.yaml")).unwrap();
+        let output = Sandbox::of(&Unit::for_commands().without("NoNewPrivileges"), &host).run();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains("promdrop: mail: exit: "), "{}", text(&output));
+
+        fs::remove_file(host.textfile_dir().join("mail.prom")).unwrap();
+        let output = Sandbox::of(&Unit::for_commands(), &host).run();
+        assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
+        assert_eq!(host.published("mail").value("postfix_queue_messages", &[("queue", "deferred")]), 2.0);
     });
 }
 
