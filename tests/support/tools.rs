@@ -72,11 +72,11 @@ impl Tools {
         self
     }
 
-    /// Puts a stand-in at `path` that prints what tests/data/tools holds of the tool.
-    pub fn stand_in(&self, path: &str) -> &Self {
+    /// Puts a stand-in at `path` that prints what tests/data/tools, or a folder in it, holds of the tool.
+    pub fn stand_in(&self, path: &str, folder: &str) -> &Self {
         self.file(path, 0o755, STAND_IN);
         let tool = path.rsplit('/').next().unwrap();
-        for entry in fs::read_dir(OUTPUTS).unwrap() {
+        for entry in fs::read_dir(Path::new(OUTPUTS).join(folder)).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             if name.strip_prefix(tool).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')) {

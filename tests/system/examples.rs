@@ -107,13 +107,15 @@ const EXAMPLES: &[Example] = &[
         scene: Scene {
             machine: |_| {
                 mount_files("/var/log", &[("journal/some", TEXT), ("syslog", TEXT)]);
+                mount_files("/var/cache", &[("apt/some", TEXT)]);
                 Box::new(())
             },
             ..EMPTY
         },
         families: "directory_size_bytes",
         // In whole pages, of which a directory on tmpfs takes none.
-        series: "directory_size_bytes{directory=\"/var/log\"} 16384\n",
+        series: "directory_size_bytes{directory=\"/var/log\"} 16384\n\
+                 directory_size_bytes{directory=\"/var/cache\"} 8192\n",
         ..EXAMPLE
     },
     Example {
@@ -128,11 +130,19 @@ const EXAMPLES: &[Example] = &[
     Example {
         name: "ipmi-sensors",
         scene: Scene { stand_ins: &["/usr/bin/ipmitool"], ..EMPTY },
-        families: "ipmi_fan_rpm ipmi_power_watts ipmi_sensor_state ipmi_temperature_celsius ipmi_volts",
+        families: "ipmi_fan_rpm ipmi_power_watts ipmi_sensor_severity ipmi_temperature_celsius ipmi_volts",
         series: "ipmi_fan_rpm{sensor=\"FAN1\"} 5600\nipmi_power_watts{sensor=\"PSU1 Power In\"} 168\n\
                  ipmi_temperature_celsius{sensor=\"Inlet Temp\"} 23\nipmi_volts{sensor=\"12V\"} 12.063\n\
-                 ipmi_sensor_state{sensor=\"FAN2\",state=\"cr\"} 1\nipmi_sensor_state{sensor=\"FAN2\",state=\"ok\"} 0\n\
-                 ipmi_sensor_state{sensor=\"CPU1 Temp\",state=\"ok\"} 1\n",
+                 ipmi_sensor_severity{sensor=\"FAN2\"} 2\nipmi_sensor_severity{sensor=\"CPU1 Temp\"} 0\n",
+        ..EXAMPLE
+    },
+    // Two sensors of one name, of which one is too hot.
+    Example {
+        name: "ipmi-sensors",
+        scene: Scene { stand_ins: &["/usr/bin/ipmitool"], outputs: "worse", ..EMPTY },
+        families: "ipmi_fan_rpm ipmi_power_watts ipmi_sensor_severity ipmi_temperature_celsius ipmi_volts",
+        series: "ipmi_temperature_celsius{sensor=\"Temp\"} 94\nipmi_sensor_severity{sensor=\"Temp\"} 1\n\
+                 ipmi_fan_rpm{sensor=\"Fan1\"} 5040\nipmi_sensor_severity{sensor=\"Fan1\"} 0\n",
         ..EXAMPLE
     },
     Example {
@@ -143,6 +153,15 @@ const EXAMPLES: &[Example] = &[
                  mdadm_devices{device=\"/dev/md0\",state=\"active\"} 1\n\
                  mdadm_devices{device=\"/dev/md0\",state=\"failed\"} 1\n\
                  mdadm_devices{device=\"/dev/md0\",state=\"spare\"} 0\n",
+        ..EXAMPLE
+    },
+    // Lost, and of a kind that counts no events.
+    Example {
+        name: "mdadm",
+        scene: Scene { stand_ins: &["/usr/sbin/mdadm"], outputs: "worse", ..EMPTY },
+        families: "mdadm_degraded mdadm_devices",
+        series: "mdadm_degraded{device=\"/dev/md0\"} 1\n\
+                 mdadm_devices{device=\"/dev/md0\",state=\"active\"} 1\n",
         ..EXAMPLE
     },
     Example {
@@ -283,7 +302,16 @@ const EXAMPLES: &[Example] = &[
                  smartctl_healthy{device=\"/dev/sda\",model=\"EX4000NM0001-1AB107\"} 1\n\
                  smartctl_healthy{device=\"/dev/nvme0\",model=\"Example NVMe 1TB\"} 0\n\
                  smartctl_temperature_celsius{device=\"/dev/sda\"} 34\n\
-                 smartctl_power_on_seconds_total{device=\"/dev/sda\"} 93553200\n",
+                 smartctl_power_on_seconds_total{device=\"/dev/sda\"} 93553200\n\
+                 smartctl_power_cycles_total{device=\"/dev/sdaa\"} 39\n",
+        ..EXAMPLE
+    },
+    // A disk that sleeps says no more than that it was asked.
+    Example {
+        name: "smartctl",
+        scene: SLEEPING_DISK,
+        families: "smartctl_exit_status",
+        series: "smartctl_exit_status{device=\"/dev/sda\"} 0\n",
         ..EXAMPLE
     },
     Example {
@@ -294,6 +322,7 @@ const EXAMPLES: &[Example] = &[
                  smartctl_attribute_raw{device=\"/dev/sda\",id=\"194\",attribute=\"Temperature_Celsius\"} 34\n",
         ..EXAMPLE
     },
+    Example { name: "smartctl-attributes", scene: SLEEPING_DISK, ..EXAMPLE },
     Example {
         name: "systemd-failed",
         scene: Scene { stand_ins: &["/usr/bin/systemctl"], ..EMPTY },
@@ -320,12 +349,32 @@ const EXAMPLES: &[Example] = &[
                  zpool_health{pool=\"backup\",state=\"DEGRADED\"} 1\nzpool_health{pool=\"backup\",state=\"ONLINE\"} 0\n",
         ..EXAMPLE
     },
+    // Of a pool that can't be opened there is only its health.
+    Example {
+        name: "zpool",
+        scene: Scene { stand_ins: &["/usr/sbin/zpool"], outputs: "worse", ..EMPTY },
+        families: "zpool_allocated_bytes zpool_dedup_ratio zpool_fragmentation_ratio zpool_free_bytes \
+                   zpool_health zpool_size_bytes",
+        series: "zpool_size_bytes{pool=\"rpool\"} 214748364800\nzpool_health{pool=\"rpool\",state=\"ONLINE\"} 1\n\
+                 zpool_health{pool=\"backup\",state=\"FAULTED\"} 1\nzpool_health{pool=\"backup\",state=\"ONLINE\"} 0\n",
+        ..EXAMPLE
+    },
 ];
 
 const DISKS: Scene = Scene {
     stand_ins: &["/usr/sbin/smartctl"],
     machine: |_| {
-        devices(&["sda", "nvme0"]);
+        devices(&["sda", "sda1", "sdaa", "nvme0", "nvme0n1"]);
+        Box::new(())
+    },
+    ..EMPTY
+};
+
+const SLEEPING_DISK: Scene = Scene {
+    stand_ins: &["/usr/sbin/smartctl"],
+    outputs: "worse",
+    machine: |_| {
+        devices(&["sda"]);
         Box::new(())
     },
     ..EMPTY

@@ -25,6 +25,8 @@ pub type Held = Box<dyn Any>;
 pub struct Scene {
     /// Where stand-ins for tools are put.
     pub stand_ins: &'static [&'static str],
+    /// The folder in tests/data/tools of what they print; nothing for tests/data/tools itself.
+    pub outputs: &'static str,
     /// Puts more over /usr and /etc.
     pub files: fn(&Tools),
     /// Does the rest, on the machine, before the collector runs.
@@ -32,7 +34,7 @@ pub struct Scene {
 }
 
 /// Nothing but the unpacked tools.
-pub const EMPTY: Scene = Scene { stand_ins: &[], files: |_| {}, machine: |_| Box::new(()) };
+pub const EMPTY: Scene = Scene { stand_ins: &[], outputs: "", files: |_| {}, machine: |_| Box::new(()) };
 
 /// What came of a collector.
 pub struct Played {
@@ -52,7 +54,7 @@ impl Scene {
     pub fn play(&self, stem: &str, yaml: &str) -> Played {
         let tools = Tools::new();
         for path in self.stand_ins {
-            tools.stand_in(path);
+            tools.stand_in(path, self.outputs);
         }
         (self.files)(&tools);
         let host = Host::new();

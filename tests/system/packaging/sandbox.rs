@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use super::super::scene::{postfix, postfix_files};
 use super::trace::Trace;
 use super::unit::Unit;
 use super::{install_collectors, shipped};
@@ -16,6 +17,7 @@ use crate::support::exporter::Exporter;
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 use crate::support::tcp::every_state;
+use crate::support::tools::Tools;
 use crate::support::{need, processes};
 
 /// What [`Sandbox`] makes of the unit.
@@ -341,6 +343,62 @@ fn a_command_of_another_user_needs_the_drop_in_and_says_so() {
         assert_eq!(host.published("user").value("uid", &[]), 65534.0);
         assert!(trace.names().contains("setresuid"), "{trace:?}");
         assert_let_through(&unit, &trace);
+    });
+}
+
+#[test]
+fn the_examples_take_what_their_comments_say() {
+    in_fresh(|| {
+        let host = Host::new();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("collectors.d/examples");
+        let users = ["bash-script", "python-script", "reboot-required"];
+        let stems = [&users[..], &["directory-size"]].concat();
+        for stem in &stems {
+            let file = format!("{stem}.yaml");
+            fs::copy(examples.join(&file), host.collectors_dir().join(&file)).unwrap();
+        }
+        let success =
+            |stem: &str| host.published(stem).value("promdrop_collector_success", &[("collector", stem)]);
+        let output = Sandbox::of(&Unit::tight(), &host).run();
+        assert_eq!(output.status.code(), Some(1));
+        for stem in users {
+            assert_eq!(success(stem), 0.0, "{stem}");
+        }
+
+        for stem in &stems {
+            fs::remove_file(host.textfile_dir().join(format!("{stem}.prom"))).unwrap();
+        }
+        let unit = Unit::for_commands();
+        let (output, trace) = Sandbox::of(&unit, &host).trace();
+        assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
+        for stem in stems {
+            assert_eq!(success(stem), 1.0, "{stem}");
+        }
+        // Of directory-size, which needs no other user.
+        assert!(
+            trace.names().contains("setpriority") && !Unit::tight().system_calls().contains("setpriority")
+        );
+        assert_let_through(&unit, &trace);
+    });
+}
+
+#[test]
+fn the_example_of_postqueue_needs_the_drop_in_to_become_another_group() {
+    let tools = Tools::new();
+    postfix_files(&tools);
+    tools.within(|| {
+        let host = Host::new();
+        let _held = postfix(&host);
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("collectors.d/examples/postfix-queue.yaml");
+        fs::copy(example, host.collectors_dir().join("mail.yaml")).unwrap();
+        let output = Sandbox::of(&Unit::for_commands().without("NoNewPrivileges"), &host).run();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains("promdrop: mail: exit: "), "{}", text(&output));
+
+        fs::remove_file(host.textfile_dir().join("mail.prom")).unwrap();
+        let output = Sandbox::of(&Unit::for_commands(), &host).run();
+        assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
+        assert_eq!(host.published("mail").value("postfix_queue_messages", &[("queue", "deferred")]), 2.0);
     });
 }
 
