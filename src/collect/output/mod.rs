@@ -112,7 +112,10 @@ impl Format {
     pub fn families(&self, output: &Output<'_>, bounds: &Bounds<'_>) -> Result<Vec<Family>, Unreadable> {
         let families = match self.reader.families(output, bounds) {
             // What can make something of nothing, a count, has done so.
-            Err(_) if self.allow_empty && output.stdout.trim_ascii().is_empty() => return Ok(Vec::new()),
+            // A bad exit status is none the better for it.
+            Err(_) if self.allow_empty && !self.needs_status() && output.stdout.trim_ascii().is_empty() => {
+                return Ok(Vec::new());
+            }
             read => read?,
         };
         if !self.allow_empty && families.iter().all(|family| family.samples.is_empty()) {
