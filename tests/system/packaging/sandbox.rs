@@ -409,7 +409,8 @@ fn limits_and_files_of_another_user_need_the_drop_in_too() {
         let limited = "{shell: nice, nice: 5, rlimits: {memory: 1GiB, cpu: 5s, open_files: 64, processes: 5000}, \
                        output: {format: value, name: niceness}}";
         as_nobody(&host, "limits", limited);
-        let file = "{paths: [/proc/uptime], output: {format: table, header: false, name: uptime_seconds, value: '1'}}";
+        let file =
+            "{paths: [/proc/uptime], output: {format: table, header: false, name: host_uptime, value: '1'}}";
         host.collector("file", &format!("module: file\nuser: nobody\nfile: {file}\n"));
         let tight = Sandbox::of(&Unit::tight(), &host).run();
         let said = text(&tight);
@@ -423,7 +424,7 @@ fn limits_and_files_of_another_user_need_the_drop_in_too() {
         let (output, trace) = Sandbox::of(&unit, &host).trace();
         assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
         assert_eq!(host.published("limits").value("niceness", &[]), 5.0);
-        assert!(host.published("file").value("uptime_seconds", &[]) > 0.0);
+        assert!(host.published("file").value("host_uptime", &[]) > 0.0);
         assert_let_through(&unit, &trace);
     });
 }
