@@ -3,7 +3,6 @@
 use std::ffi::CString;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
-
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Outcome};

@@ -56,6 +56,8 @@ pub struct Run<'a> {
     pub deadline: Instant,
     /// The time it was given as a whole.
     pub timeout: Duration,
+    /// More series than this are refused; `None`: any number.
+    pub max_series: Option<usize>,
     /// What it carried over from its last run; empty at the first.
     pub previous: &'a State,
     /// Raised when promdrop itself is told to end.

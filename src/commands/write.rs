@@ -15,7 +15,7 @@ use crate::config::fields::{Stem, misfit, parse_duration, parse_label};
 use crate::config::header::LONGEST_MAX_AGE;
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{Problem, show};
-use crate::exposition::{self, Descriptor, Family, Kind, Labels};
+use crate::exposition::{self, Descriptor, Family, Kind, Labels, count_series};
 use crate::textfile::{self, Claims, Directory, Foreign, MAX_FILE, State};
 
 const LAST_WRITE: Descriptor = Descriptor {
@@ -144,7 +144,7 @@ impl Order {
 
     /// The families about the file itself.
     fn about(&self, at: u64, families: &[Family]) -> [Family; 3] {
-        let series: usize = families.iter().map(|family| family.samples.len()).sum();
+        let series = count_series(families);
         let gauge = |descriptor: &Descriptor, value: f64| {
             let mut family = Family::new(descriptor);
             family.push(vec![(Cow::Borrowed("name"), Cow::Owned(self.name.to_string()))], value);

@@ -554,6 +554,18 @@ pub fn read_map<'a>(node: &'a Node, problems: &Problems, cure: &str) -> Option<&
     Some(entries)
 }
 
+/// What `read` makes of each entry of a free-form map; `cure` says how to write one.
+pub fn read_entries<T>(
+    node: &Node,
+    problems: &Problems,
+    cure: &str,
+    read: impl FnMut(&(Node, Node)) -> Option<T>,
+) -> Option<Vec<T>> {
+    // Every entry is read, so that every problem is found.
+    let read: Vec<Option<T>> = read_map(node, problems, cure)?.iter().map(read).collect();
+    read.into_iter().collect()
+}
+
 impl<T: Field> Field for Vec<T> {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let items = read_list(node, problems, "write `[one, two]`, or a line `- one` for each")?;

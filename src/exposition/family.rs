@@ -134,6 +134,11 @@ pub fn add_labels<'a>(families: &mut [Family], labels: &'a Labels) -> Result<(),
     Ok(())
 }
 
+/// How many series there are.
+pub fn count_series(families: &[Family]) -> usize {
+    families.iter().map(|family| family.samples.len()).sum()
+}
+
 /// Makes one family of those that have the same name, HELP and TYPE, in the order of the first of each.
 pub fn merge(families: impl IntoIterator<Item = Family>) -> Vec<Family> {
     let mut merged: Vec<Family> = Vec::new();

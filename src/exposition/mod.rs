@@ -23,7 +23,7 @@ mod style;
 mod text;
 mod union;
 
-pub use family::{Descriptor, Family, Kind, Labels, OWN_PREFIX, Sample, add_labels, merge};
+pub use family::{Descriptor, Family, Kind, Labels, OWN_PREFIX, Sample, add_labels, count_series, merge};
 pub use given::misfits;
 pub use reading::{Reading, inspect, inspect_text, prove, read};
 pub use render::render;

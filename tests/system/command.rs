@@ -651,6 +651,7 @@ fn trace_for(timeout: Duration, command: Command, raised: bool) -> (Result<Colle
             collector: "test",
             deadline: Instant::now() + timeout,
             timeout,
+            max_series: None,
             previous: &State::default(),
             stop: &stop,
         };
@@ -809,8 +810,14 @@ fn stands_in_for_promdrop_without_root() {
     let collect = |user: Option<&'static str>| {
         let stop = Stop::listen().unwrap();
         let deadline = Instant::now() + LONG;
-        let run =
-            Run { collector: "test", deadline, timeout: LONG, previous: &State::default(), stop: &stop };
+        let run = Run {
+            collector: "test",
+            deadline,
+            timeout: LONG,
+            max_series: None,
+            previous: &State::default(),
+            stop: &stop,
+        };
         let section = "shell: id -u; sleep 1000 &\noutput: {format: value, name: a}";
         let mut trace = Trace::default();
         let collection = command(section, user).collect_by(Path::new(&promdrop), &run, &mut trace)?;

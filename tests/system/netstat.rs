@@ -39,7 +39,8 @@ fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
     let mut section = Section::open(MODULE.name, &empty, &problems).unwrap();
     let collector = (MODULE.read)(&mut section, &header).unwrap();
     let previous = State::default();
-    let run = Run { collector: "netstat", deadline, timeout: TIMEOUT, previous: &previous, stop };
+    let run =
+        Run { collector: "netstat", deadline, timeout: TIMEOUT, max_series: None, previous: &previous, stop };
     collector.collect(&run, &mut Trace::default())
 }
 

@@ -64,7 +64,14 @@ struct Found {
 fn collect(collector: &dyn Collector, previous: &State) -> Result<Found, Failure> {
     let timeout = Duration::from_secs(30);
     let stop = Stop::listen().unwrap();
-    let run = Run { collector: "ping", deadline: Instant::now() + timeout, timeout, previous, stop: &stop };
+    let run = Run {
+        collector: "ping",
+        deadline: Instant::now() + timeout,
+        timeout,
+        max_series: None,
+        previous,
+        stop: &stop,
+    };
     let mut trace = Trace::default();
     let Collection { families, state } = collector.collect(&run, &mut trace)?;
     Ok(Found { families, state, notes: trace.notes })

@@ -18,7 +18,6 @@ use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fchmod, umask};
 use nix::unistd::{Gid, Pid, Uid, chdir, dup2_stdin, execve, setgroups, setresgid, setresuid};
-
 use rustix::process::setpriority_process;
 use rustix::thread::set_no_new_privs;
 

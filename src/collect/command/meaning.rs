@@ -33,7 +33,7 @@ impl Command {
             End::Exited(status) if self.accepts(status) => {
                 let output = Output { stdout: &report.stdout.bytes, status };
                 let over = || run.is_over();
-                let bounds = Bounds::new(self.max_series, &over);
+                let bounds = Bounds::new(run.max_series, &over);
                 self.output.families(&output, &bounds).map_err(|unreadable| {
                     if run.stop.is_raised() {
                         return Failure::stopped();

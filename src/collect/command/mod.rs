@@ -70,7 +70,6 @@ pub struct Command {
     nice: Option<i32>,
     no_new_privileges: bool,
     limits: Limits,
-    max_series: usize,
     output: Format,
 }
 
@@ -128,14 +127,13 @@ pub fn read(section: &mut Section<'_>, header: &Header) -> Option<Command> {
         nice,
         no_new_privileges,
         limits: limits.unwrap_or_default(),
-        max_series: header.max_series.unwrap_or(MAX_SERIES),
         output: output?,
     })
 }
 
 impl Collector for Command {
     fn max_series(&self) -> Option<usize> {
-        Some(self.max_series)
+        Some(MAX_SERIES)
     }
 
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {

@@ -160,20 +160,6 @@ impl Report {
     /// The most bytes that a report takes: both outputs and a page for the rest.
     pub const MAX: usize = STDOUT_LIMIT + STDERR_LIMIT + 4096;
 
-    /// A command that was not started.
-    pub fn not_started(step: Step, errno: i32) -> Self {
-        Self {
-            end: End::NotStarted(step, errno),
-            duration: Duration::ZERO,
-            leftovers: 0,
-            survivors: 0,
-            undrained: false,
-            usage: Usage::default(),
-            stdout: Captured::default(),
-            stderr: Captured::default(),
-        }
-    }
-
     /// As three frames: the report, the bytes of stdout, those of stderr.
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
@@ -220,7 +206,12 @@ mod tests {
         Report {
             stdout: Captured { bytes: b"a 1\n\xff".to_vec(), truncated: false },
             stderr: Captured { bytes: vec![0; STDERR_LIMIT], truncated: true },
-            ..Report::not_started(Step::Directory, 2)
+            end: End::NotStarted(Step::Directory, 2),
+            duration: Duration::ZERO,
+            leftovers: 0,
+            survivors: 0,
+            undrained: false,
+            usage: Usage::default(),
         }
     }
 

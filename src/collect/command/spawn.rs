@@ -9,8 +9,8 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
-/// A program to start, without any environment. It gets stdin, stdout, stderr and what else is open without close-on-exec; no signal is
-/// ignored in it, but for 32 and 33, libc's own, which glibc's posix_spawn always leaves so.
+/// A program to start, without any environment. It gets stdin, stdout, stderr and what else is open without
+/// close-on-exec; no signal is ignored in it, but for 32 and 33, libc's own, which glibc's posix_spawn always leaves so.
 #[derive(Debug)]
 pub struct Spawn<'a> {
     /// Its path.

@@ -25,7 +25,6 @@ struct Files {
     skip_unreadable: bool,
     user: Option<String>,
     group: Option<String>,
-    max_series: usize,
     output: Format,
 }
 
@@ -50,14 +49,13 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
         skip_unreadable,
         user: header.user.clone(),
         group: header.group.clone(),
-        max_series: header.max_series.unwrap_or(MAX_SERIES),
         output: output?,
     }))
 }
 
 impl Collector for Files {
     fn max_series(&self) -> Option<usize> {
-        Some(self.max_series)
+        Some(MAX_SERIES)
     }
 
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
@@ -76,7 +74,7 @@ impl Collector for Files {
         let over = || run.is_over();
         let mut families = Vec::new();
         for content in contents {
-            match self.families(&content, &Bounds::new(self.max_series, &over), trace) {
+            match self.families(&content, &Bounds::new(run.max_series, &over), trace) {
                 Ok(found) => families.push(found),
                 Err(_) if run.stop.is_raised() => return Err(Failure::stopped()),
                 Err(failure) if content.bytes.is_err() && self.skip_unreadable => {

@@ -7,20 +7,20 @@ use crate::collect::{Failure, Outcome};
 
 /// The bounds of one reading, and which of them it has met.
 pub struct Bounds<'a> {
-    series: usize,
+    series: Option<usize>,
     over: &'a dyn Fn() -> bool,
     met: Cell<Option<Outcome>>,
 }
 
 impl<'a> Bounds<'a> {
-    /// No more than so many series, and not on once `over` says so.
-    pub fn new(series: usize, over: &'a dyn Fn() -> bool) -> Self {
+    /// No more than so many series, if any, and not on once `over` says so.
+    pub fn new(series: Option<usize>, over: &'a dyn Fn() -> bool) -> Self {
         Self { series, over, met: Cell::new(None) }
     }
 
     /// None.
     pub fn none() -> Self {
-        Self::new(usize::MAX, &|| false)
+        Self::new(None, &|| false)
     }
 
     /// Whether to go on with so many series.
@@ -28,8 +28,7 @@ impl<'a> Bounds<'a> {
     /// # Errors
     /// Where a bound is met.
     pub fn check(&self, series: usize) -> Result<(), Unreadable> {
-        let (outcome, message) = if series > self.series {
-            let most = self.series;
+        let (outcome, message) = if let Some(most) = self.series.filter(|most| series > *most) {
             (
                 Outcome::Limit,
                 format!("it has more than {most} series, its `max_series`: drop a label, or raise it"),

@@ -77,7 +77,7 @@ impl Records for KeyValue {
     }
 
     fn each(&self, output: &str, take: &mut Take<'_>) -> Result<(), Unreadable> {
-        let mut block = Block::new(None);
+        let mut block = Block::default();
         for (at, text) in output.lines().enumerate() {
             let line = at + 1;
             if text.trim().is_empty() {
@@ -166,6 +166,7 @@ impl Record for Pair<'_> {
 }
 
 /// Lines that are one record.
+#[derive(Default)]
 struct Block<'t> {
     /// The line that it begins in; `None` where it is the whole output.
     first: Option<usize>,
@@ -174,10 +175,6 @@ struct Block<'t> {
 }
 
 impl<'t> Block<'t> {
-    fn new(first: Option<usize>) -> Self {
-        Self { first, pairs: HashMap::new() }
-    }
-
     fn add(&mut self, pair: Pair<'t>) {
         match self.pairs.entry(pair.key) {
             Entry::Occupied(mut known) => known.get_mut().1 = true,
@@ -189,7 +186,7 @@ impl<'t> Block<'t> {
 
     /// Hands it to `take` if there is a pair in it, and begins anew.
     fn hand_over(&mut self, take: &mut Take<'_>) -> Result<(), Unreadable> {
-        let block = std::mem::replace(self, Self::new(None));
+        let block = std::mem::take(self);
         if block.pairs.is_empty() { Ok(()) } else { take(&block) }
     }
 }

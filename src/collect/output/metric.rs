@@ -1,46 +1,39 @@
-//! Metrics: what a definition wants to be made of records. One [`Mapping`] for all formats that give records.
+//! Metrics: what a definition wants to be made of records.
 
 mod reading;
 mod series;
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-
-use super::record::{Found, Record, Records, Unknown};
-use super::{Bounds, Reader, Unreadable, plain};
-use crate::config::fields::{is_label_name, read_help, read_labels, read_metric_name};
+use super::Reader;
+use super::mapping::Mapping;
+use super::record::{Records, Unknown};
+use crate::config::fields::{is_label_name, read_help, read_label_name, read_labels, read_metric_name};
 use crate::config::pattern::Pattern;
-use crate::config::yaml::{Field, Node, Problems, Section, Wrong, nearest, read_list, read_map, read_text};
-use crate::exposition::{Family, Kind, Labels, reserved};
-use reading::Reading;
-pub(super) use reading::read_factor;
-use series::{Reduce, Series};
+use crate::config::yaml::{
+    Field, Node, Problems, Section, Wrong, nearest, quote, read_entries, read_list, read_text,
+};
+use crate::exposition::{Kind, Labels, reserved};
+pub(super) use reading::{Read, Reading, read_factor};
+use series::Reduce;
+pub(super) use series::Series;
 
 /// The field that a metric's value stands in where it doesn't say.
 const VALUE: &str = "value";
 
-/// Records made families.
-#[derive(Debug)]
-pub struct Mapping {
-    records: Box<dyn Records>,
-    metrics: Vec<Metric>,
-}
-
 /// One metric.
 #[derive(Debug)]
-struct Metric {
-    name: String,
-    kind: Kind,
-    help: Option<String>,
+pub struct Metric {
+    pub name: String,
+    pub kind: Kind,
+    pub help: Option<String>,
     /// The field of the value; `None` where records are only counted.
-    value: Option<String>,
-    labels: Labels,
+    pub value: Option<String>,
+    pub labels: Labels,
     /// Labels and the fields that they are. `None`: the definition doesn't say.
-    labels_from: Option<Vec<(String, String)>>,
-    filters: Vec<(String, Pattern)>,
-    optional: bool,
-    reading: Reading,
-    reduce: Option<Reduce>,
+    pub labels_from: Option<Vec<(String, String)>>,
+    pub filters: Vec<(String, Pattern)>,
+    pub optional: bool,
+    pub reading: Reading,
+    pub reduce: Option<Reduce>,
 }
 
 /// Reads the metrics of `output:`, which stand in a list `metrics`, or one directly in it. They are read without
@@ -51,6 +44,7 @@ pub fn read(section: &mut Section<'_>, records: Option<Box<dyn Records>>) -> Opt
         Some(node) => read_metrics(node, section.problems(), known),
         None => Metric::read(section, known).map(|mut metric| {
             metric.take_own_labels(section, known);
+            metric.judge_labels(section);
             vec![metric]
         }),
     };
@@ -70,6 +64,7 @@ fn read_metrics(node: &Node, problems: &Problems, records: &dyn Records) -> Opti
             if let Some(metric) = &mut metric {
                 let first = metrics.iter().find(|first| first.name == metric.name);
                 metric.agree_with(first, &section);
+                metric.judge_labels(&section);
             }
             section.finish();
             metric
@@ -98,13 +93,6 @@ impl Metric {
         let filters = section.node("where").and_then(|node| read_filters(node, section.problems(), records));
         let optional = section.optional::<bool>("optional").unwrap_or(false);
         let reading = Reading::read(section, reduce);
-        if let Some(state) = reading.as_ref().and_then(Reading::state_label) {
-            let from = labels_from.iter().flatten().map(|(label, _)| label.as_str());
-            if labels.iter().map(|(label, _)| label.as_ref()).chain(from).any(|label| label == state) {
-                let message = format!("the label `{state}` is that of the states");
-                section.report("states", Wrong::new(message, "call one of the two otherwise: `state_label`"));
-            }
-        }
         let metric = Self {
             name: name?,
             kind: kind.unwrap_or(Kind::Gauge),
@@ -122,11 +110,20 @@ impl Metric {
         Some(metric)
     }
 
-    /// All its labels.
-    fn labels(&self) -> impl Iterator<Item = &str> {
+    /// All its labels, that of the states last.
+    pub fn all_labels(&self) -> impl Iterator<Item = &str> {
         let fixed = self.labels.iter().map(|(label, _)| label.as_ref());
         let from = self.labels_from.iter().flatten().map(|(label, _)| label.as_str());
         fixed.chain(from).chain(self.reading.state_label())
+    }
+
+    /// Reports another label that is called like that of the states.
+    fn judge_labels(&self, section: &Section<'_>) {
+        let Some(state) = self.reading.state_label() else { return };
+        if self.all_labels().filter(|label| *label == state).count() > 1 {
+            let message = format!("the label `{state}` is that of the states");
+            section.report("states", Wrong::new(message, "call one of the two otherwise: `state_label`"));
+        }
     }
 
     /// Reports a name that every node_exporter uses, and that no run could publish.
@@ -166,6 +163,7 @@ impl Metric {
             self.kind = first.kind;
             self.judge_counter(section);
         }
+        self.help.clone_from(&first.help);
     }
 
     /// Of a metric alone, the fields that are labels by themselves are its labels where it doesn't say which: but for
@@ -180,10 +178,6 @@ impl Metric {
             if fixed || self.value.as_ref() == Some(field) {
                 continue;
             }
-            if self.reading.state_label() == Some(field) {
-                let message = format!("the label `{field}` is that of the states");
-                section.report("states", Wrong::new(message, "call one of the two otherwise: `state_label`"));
-            }
             if !is_label_name(field) {
                 let message = format!("the group `{field}` can't be a label of its name");
                 let cure = "say which groups are labels: `labels_from: {LABEL: GROUP}`";
@@ -192,169 +186,6 @@ impl Metric {
             own.push((field.clone(), field.clone()));
         }
         self.labels_from = Some(own);
-    }
-
-    /// Whether it wants `record`; `asked` learns which of its filters' fields there are.
-    fn takes(&self, record: &dyn Record, noun: &str, asked: &mut [bool]) -> Result<bool, Unreadable> {
-        let mut takes = true;
-        for ((field, pattern), there) in self.filters.iter().zip(asked) {
-            let Some(pattern) = pattern.compiled() else { return Err(too_large("where")) };
-            let text = text_of(record, noun, field)?;
-            *there |= text.is_some();
-            takes &= text.is_some_and(|text| pattern.is_match(text.trim()));
-        }
-        Ok(takes)
-    }
-
-    /// The labels of a record's series.
-    fn labels_of(&self, record: &dyn Record, noun: &str) -> Result<Labels, Unreadable> {
-        let mut labels = self.labels.clone();
-        for (label, field) in self.labels_from.as_deref().unwrap_or_default() {
-            match text_of(record, noun, field)? {
-                // An empty label is the same as none.
-                Some(text) if text.trim().is_empty() => {}
-                Some(text) => labels.push((label.clone().into(), text.trim().to_owned().into())),
-                None if self.optional => {}
-                None => return Err(missing(record, noun, field)),
-            }
-        }
-        Ok(labels)
-    }
-}
-
-/// A pattern whose program is too large for the crate.
-pub(super) fn too_large(key: &str) -> Unreadable {
-    let message = format!("a pattern of `{key}` is too large: repeat less in it");
-    Unreadable { message, detail: String::new() }
-}
-
-/// That a record has no `field`.
-fn missing(record: &dyn Record, noun: &str, field: &str) -> Unreadable {
-    let message = format!("there is no {noun} `{}` in {}", plain(field), record.place());
-    Unreadable { message, detail: record.quote(field) }
-}
-
-/// The text of `field`, if it is there.
-fn text_of<'r>(record: &'r dyn Record, noun: &str, field: &str) -> Result<Option<Cow<'r, str>>, Unreadable> {
-    match record.field(field) {
-        Found::Text(text) => Ok(Some(text)),
-        Found::Missing => Ok(None),
-        Found::Other(what) => {
-            let message = format!("{} is {what} where one value is expected", subject(record, noun, field));
-            Err(Unreadable { message, detail: record.quote(field) })
-        }
-    }
-}
-
-/// What a message about `field` is about.
-fn subject(record: &dyn Record, noun: &str, field: &str) -> String {
-    match record.place() {
-        place if noun.is_empty() || field.is_empty() => place.into_owned(),
-        place => format!("{noun} `{}` in {place}", plain(field)),
-    }
-}
-
-impl Reader for Mapping {
-    fn labels(&self) -> Vec<&str> {
-        self.metrics.iter().flat_map(Metric::labels).collect()
-    }
-
-    fn families(&self, output: &super::Output<'_>, bounds: &Bounds<'_>) -> Result<Vec<Family>, Unreadable> {
-        let text = super::text(output.stdout)?;
-        let mut series: Vec<Series> = self.metrics.iter().map(|metric| Series::new(metric.reduce)).collect();
-        let mut asked: Vec<Vec<bool>> = self.metrics.iter().map(|m| vec![false; m.filters.len()]).collect();
-        let mut any = false;
-        let noun = self.records.noun();
-        self.records.each(text, &mut |record| {
-            any = true;
-            for ((metric, series), asked) in self.metrics.iter().zip(&mut series).zip(&mut asked) {
-                if metric.takes(record, noun, asked)? {
-                    metric.read_into(series, record, noun)?;
-                }
-            }
-            bounds.check(series.iter().map(Series::len).sum())
-        })?;
-        for (metric, asked) in self.metrics.iter().zip(&asked) {
-            let never = metric.filters.iter().zip(asked).find(|(_, there)| !**there);
-            if let Some(((field, _), _)) = never.filter(|_| any && !metric.optional) {
-                let message = format!(
-                    "there is no {noun} `{}`, which `where` asks for, in all of its output",
-                    plain(field)
-                );
-                return Err(Unreadable { message, detail: String::new() });
-            }
-        }
-        let mut families: Vec<Family> = Vec::new();
-        let mut seen = HashSet::new();
-        for (metric, series) in self.metrics.iter().zip(series) {
-            let samples =
-                series.finish(metric.labels_from.as_ref().is_none_or(Vec::is_empty), &metric.labels);
-            let family = match families.iter_mut().find(|family| family.name == metric.name) {
-                Some(family) => family,
-                None => {
-                    families.push(Family {
-                        name: metric.name.clone().into(),
-                        help: metric.help.clone().map(Cow::Owned),
-                        kind: Some(metric.kind),
-                        samples: Vec::new(),
-                    });
-                    let Some(family) = families.last_mut() else { continue };
-                    family
-                }
-            };
-            let alone = self.metrics.iter().filter(|other| other.name == metric.name).count() == 1;
-            for (labels, value) in samples {
-                let sorted = || {
-                    let mut labels = labels.clone();
-                    labels.sort_unstable();
-                    labels
-                };
-                if !alone && !seen.insert((&metric.name, sorted())) {
-                    let message = format!(
-                        "two metrics give `{}` a value for the same labels: tell them apart",
-                        metric.name
-                    );
-                    return Err(Unreadable { message, detail: String::new() });
-                }
-                family.push(labels, value);
-            }
-        }
-        families.retain(|family| !family.samples.is_empty());
-        Ok(families)
-    }
-}
-
-impl Metric {
-    fn read_into(&self, series: &mut Series, record: &dyn Record, noun: &str) -> Result<(), Unreadable> {
-        let labels = self.labels_of(record, noun)?;
-        let Some(field) = &self.value else { return series.add(labels, 1.0, &self.name, record) };
-        let text = match text_of(record, noun, field)? {
-            Some(text) => text,
-            None if self.optional => return Ok(()),
-            None => return Err(missing(record, noun, field)),
-        };
-        let read = self.reading.read_text(&text).map_err(|wrong| Unreadable {
-            message: wrong.about(&subject(record, noun, field)),
-            detail: record.quote(field),
-        })?;
-        match read {
-            reading::Read::Number(value)
-                if self.kind == Kind::Counter && !(value >= 0.0 && value.is_finite()) =>
-            {
-                let message =
-                    format!("{} is no number that a counter can have", subject(record, noun, field));
-                Err(Unreadable { message, detail: record.quote(field) })
-            }
-            reading::Read::Number(value) => series.add(labels, value, &self.name, record),
-            reading::Read::State { label, states, is } => {
-                for (state, _) in states {
-                    let mut labels = labels.clone();
-                    labels.push((label.to_owned().into(), state.clone().into()));
-                    series.add(labels, f64::from(u8::from(state == is)), &self.name, record)?;
-                }
-                Ok(())
-            }
-        }
     }
 }
 
@@ -387,9 +218,8 @@ fn read_labels_from(
     records: &dyn Records,
     fixed: &Labels,
 ) -> Option<Vec<(String, String)>> {
-    let entries = read_map(node, problems, "write `{LABEL: FIELD}`")?;
-    let read = entries.iter().map(|(key, value)| {
-        let label = crate::config::fields::read_label_name(key, problems);
+    read_entries(node, problems, "write `{LABEL: FIELD}`", |(key, value)| {
+        let label = read_label_name(key, problems);
         if let Some(label) = &label
             && fixed.iter().any(|(name, _)| name == label)
         {
@@ -398,21 +228,15 @@ fn read_labels_from(
         }
         let field = read_field(value, problems, records);
         Some((label?, field?))
-    });
-    // Every entry is read, so that every problem is found.
-    let read: Vec<Option<_>> = read.collect();
-    read.into_iter().collect()
+    })
 }
 
 fn read_filters(node: &Node, problems: &Problems, records: &dyn Records) -> Option<Vec<(String, Pattern)>> {
-    let entries = read_map(node, problems, "write `{FIELD: PATTERN}`")?;
-    let read = entries.iter().map(|(key, value)| {
+    read_entries(node, problems, "write `{FIELD: PATTERN}`", |(key, value)| {
         let field = read_field(key, problems, records);
         let pattern = Pattern::read_whole(value, problems);
         Some((field?, pattern?))
-    });
-    let read: Vec<Option<_>> = read.collect();
-    read.into_iter().collect()
+    })
 }
 
 /// A TYPE that a family of plain numbers can have.
@@ -446,7 +270,7 @@ pub(super) fn read_word<T: Copy>(
             Some(near) => format!("did you mean `{near}`? known: {}", known.join(", ")),
             None => format!("known: {}", known.join(", ")),
         };
-        Err(Wrong::new(format!("{} is not {what}", crate::config::yaml::quote(text)), cure))
+        Err(Wrong::new(format!("{} is not {what}", quote(text)), cure))
     })
 }
 

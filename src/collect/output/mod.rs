@@ -1,10 +1,11 @@
 //! What a command's output, or a file's content, means: one file a format, one line each in the table.
 //!
-//! Most formats cut the output into records, of which `metric` makes families.
+//! Most formats cut the output into records, of which `mapping` makes families as the definition's metrics want it.
 
 mod bounds;
 mod json;
 mod keyvalue;
+mod mapping;
 mod metric;
 mod nagios;
 mod number;

@@ -4,7 +4,7 @@ use super::metric::read_factor;
 use super::number::in_units;
 use super::{Bounds, Output, Reader, Unreadable};
 use crate::config::fields::read_metric_name;
-use crate::config::yaml::{Node, Problems, Section, Wrong, read_map};
+use crate::config::yaml::{Node, Problems, Section, Wrong, read_entries};
 use crate::diagnostic;
 use crate::exposition::{self, Family, Kind};
 
@@ -55,11 +55,10 @@ fn by_family<T>(
     cure: &str,
     read: impl Fn(&Node, &Problems) -> Option<T>,
 ) -> Option<Vec<(String, T)>> {
-    let entries = read_map(node, problems, cure)?.iter();
-    let all = entries.map(|(name, value)| (read_metric_name(name, problems), read(value, problems)));
-    // Every entry is read, so that every problem is found.
-    let all: Vec<_> = all.collect();
-    all.into_iter().map(|(name, value)| name.zip(value)).collect()
+    read_entries(node, problems, cure, |(name, value)| {
+        let name = read_metric_name(name, problems);
+        name.zip(read(value, problems))
+    })
 }
 
 impl Reader for Prometheus {

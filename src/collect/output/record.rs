@@ -1,4 +1,4 @@
-//! Records: what most formats make of output, before [`metric`](super::metric)s make families of it.
+//! Records: what most formats make of output, before [`mapping`](super::mapping) makes families of it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use regex::Captures;
 
-use super::metric::{self, too_large};
+use super::mapping::too_large;
+use super::metric;
 use super::record::{Found, Record, Records, Take, line_place};
 use super::{Reader, Unreadable, excerpt};
 use crate::config::pattern::Pattern;

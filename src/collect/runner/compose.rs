@@ -8,7 +8,7 @@ use crate::collect::trace::Trace;
 use crate::collect::{Collection, Failure, Outcome, State};
 use crate::config::fields::Stem;
 use crate::config::{Header, OnFailure};
-use crate::exposition::Family;
+use crate::exposition::{Family, count_series};
 use crate::schedule::Slots;
 use crate::textfile::{self, Claims};
 
@@ -95,7 +95,7 @@ pub fn compose(
         }
         Err(_) => Vec::new(),
     };
-    let series = families.iter().map(|family| family.samples.len()).sum();
+    let series = count_series(&families);
     let health = Health {
         collector: stem.as_str(),
         success,

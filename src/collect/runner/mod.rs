@@ -14,7 +14,7 @@ use super::trace::Trace;
 use super::{Collection, Collector, Failure, Outcome, Run, State};
 use crate::config::fields::Stem;
 use crate::config::{Definition, Header, OnFailure};
-use crate::exposition::{Family, OWN_PREFIX, add_labels};
+use crate::exposition::{Family, OWN_PREFIX, add_labels, count_series};
 use crate::schedule::{self, Slots};
 use crate::textfile::{self, Claims, Class, Directory, Guard};
 use before::Before;
@@ -215,6 +215,7 @@ fn attempt(
         collector: stem.as_str(),
         deadline: Instant::now() + header.timeout,
         timeout: header.timeout,
+        max_series: header.max_series.or_else(|| module.max_series()),
         previous,
         stop,
     };
@@ -226,14 +227,14 @@ fn attempt(
         failure.detail = format!("the output has a family `{}`: rename it", family.name);
         return Err(failure);
     }
-    within_budget(&found.families, header.max_series.or_else(|| module.max_series()))?;
+    within_budget(&found.families, run.max_series)?;
     Ok(found)
 }
 
 /// Whether there are no more series than `most`: a script gone wild must not flood Prometheus.
 fn within_budget(families: &[Family], most: Option<usize>) -> Result<(), Failure> {
     const SHOWN: usize = 5;
-    let series: usize = families.iter().map(|family| family.samples.len()).sum();
+    let series = count_series(families);
     let Some(most) = most.filter(|most| series > *most) else { return Ok(()) };
     let message = format!("it has {series} series, its `max_series` is {most}: drop a label, or raise it");
     let mut largest: Vec<&Family> = families.iter().collect();

@@ -14,7 +14,7 @@ use crate::collect::trace::{Start, Trace};
 use crate::collect::{Collection, Failure};
 use crate::config::Header;
 use crate::diagnostic::printable;
-use crate::exposition;
+use crate::exposition::{self, Family, count_series};
 use crate::textfile::{self, Directory};
 use difference::Difference;
 use shell::Shell;
@@ -60,7 +60,7 @@ fn try_run(places: &Places, name: &str) -> Result<u8, String> {
     match result {
         Ok(found) => {
             tell_samples(&found, published.as_deref());
-            let series = count(&found);
+            let series = count_series(&found.families);
             let file = textfile::collector_file(name);
             entry("verdict", [format!("good: {series} series, which `run` would publish in {file}")]);
             if let Err(error) = directory {
@@ -106,7 +106,7 @@ fn tell_end(trace: &Trace, took: Duration, header: &Header) {
     entry("output", String::from_utf8_lossy(&trace.output).lines());
 }
 
-fn tell_samples(found: &Collection, published: Option<&[crate::exposition::Family]>) {
+fn tell_samples(found: &Collection, published: Option<&[Family]>) {
     let mut text = String::new();
     exposition::render(&found.families, &mut text);
     entry("samples", text.lines());
@@ -131,10 +131,6 @@ fn tell_failure(failure: &Failure) {
     let then =
         "`run` would publish its health only, and keep or drop the last good numbers as `on_failure` says";
     entry("verdict", std::iter::once(verdict).chain(detail).chain([then.to_owned()]));
-}
-
-fn count(found: &Collection) -> usize {
-    found.families.iter().map(|family| family.samples.len()).sum()
 }
 
 /// Shows `lines` beside `title`, harmless to a terminal; nothing where there are none.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Reduce, read_word};
 use crate::collect::output::number::{self, NotANumber, Units};
 use crate::config::fields::read_label_name;
-use crate::config::yaml::{Node, Problems, Section, Value, Wrong, check_keys, read_map, read_text};
+use crate::config::yaml::{Node, Problems, Section, Value, Wrong, check_keys, read_entries, read_text};
 
 /// The label that tells states apart where the definition doesn't say.
 const STATE: &str = "state";
@@ -180,13 +180,11 @@ fn read_units(node: &Node, problems: &Problems) -> Option<Units> {
 }
 
 fn read_values(node: &Node, problems: &Problems) -> Option<HashMap<String, f64>> {
-    let entries = read_map(node, problems, "write `{TEXT: NUMBER}`")?;
-    let read = entries.iter().map(|(key, value)| {
+    let entries = read_entries(node, problems, "write `{TEXT: NUMBER}`", |(key, value)| {
         let text = read_text(key, problems, |text| Ok(text.trim().to_owned()));
         Some((text?, read_number(value, problems)?))
     });
-    let read: Vec<Option<_>> = read.collect();
-    read.into_iter().collect()
+    entries.map(|entries| entries.into_iter().collect())
 }
 
 /// Reads states: a list of texts, or a map of names to a text or several.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Record, Unreadable, read_word};
+use super::read_word;
+use crate::collect::output::Unreadable;
+use crate::collect::output::record::Record;
 use crate::config::yaml::{Field, Node, Problems};
 use crate::exposition::Labels;
 

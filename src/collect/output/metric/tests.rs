@@ -271,8 +271,8 @@ fn a_reading_ends_at_its_bounds() {
         let failure = bounds.failure(format.families(&output, bounds).unwrap_err());
         (failure.outcome, failure.message)
     };
-    assert_eq!(format.families(&output, &Bounds::new(100, &|| false)).unwrap().len(), 1);
-    let (outcome, message) = told(&Bounds::new(99, &|| false));
+    assert_eq!(format.families(&output, &Bounds::new(Some(100), &|| false)).unwrap().len(), 1);
+    let (outcome, message) = told(&Bounds::new(Some(99), &|| false));
     assert_eq!(outcome, Outcome::Limit);
     assert_eq!(message, "it has more than 99 series, its `max_series`: drop a label, or raise it");
     let asked = std::cell::Cell::new(0);
@@ -280,6 +280,6 @@ fn a_reading_ends_at_its_bounds() {
         asked.set(asked.get() + 1);
         asked.get() == 3
     };
-    assert_eq!(told(&Bounds::new(100, &third)).0, Outcome::Timeout);
+    assert_eq!(told(&Bounds::new(Some(100), &third)).0, Outcome::Timeout);
     assert_eq!(asked.get(), 3, "it goes on when its time is over");
 }
