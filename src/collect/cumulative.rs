@@ -1,9 +1,9 @@
-//! Counters and histograms that go on from run to run, so that `rate()` and `histogram_quantile()` work over runs that
-//! last no longer than a second. Pure.
+//! Counters, histograms and summaries that go on from run to run, so that `rate()` and `histogram_quantile()` work over
+//! runs that last no longer than a second. Pure.
 //!
 //! They live in the collector's [`State`] as whole numbers and are exposed from these, so that nothing drifts, however
 //! many runs add to them. What is not there, or can't be what this promdrop wrote, begins at 0, a histogram as a
-//! whole: its count is that of its buckets and nothing of its own.
+//! whole: its count is that of its buckets and nothing of its own. So what is still 0 isn't there.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,12 +16,31 @@ use crate::fnv;
 
 /// Declares a histogram of durations.
 #[derive(Debug, Clone, Copy)]
-pub struct Histogram {
+pub struct Histogram<'b> {
     /// Its name and HELP.
     pub family: Descriptor,
     /// The upper bounds of its buckets, from the lowest, without the last, which has none. With other bounds it starts
     /// again.
-    pub bounds: &'static [Duration],
+    pub bounds: &'b [Duration],
+}
+
+/// A share of the values: 0.5 is the median.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Quantile(f64);
+
+impl Quantile {
+    /// From 0, the lowest value, to 1, the highest; `None` of any other number.
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&share).then_some(Self(share))
+    }
+
+    /// The value below which this share of the `sorted` ones lies, on a straight line between the two next to it, as
+    /// `quantile_over_time()` of Prometheus has it; `None` where there are none.
+    fn of(self, sorted: &[Duration]) -> Option<f64> {
+        let rank = self.0 * sorted.len().checked_sub(1)? as f64;
+        let [low, high] = [rank.floor(), rank.ceil()].map(|at| sorted.get(at as usize).copied());
+        Some((low? + (high? - low?).mul_f64(rank.fract())).as_secs_f64())
+    }
 }
 
 /// What goes on, while a run adds to it. A series is a key of the module's own, by which the next run finds it again,
@@ -44,20 +63,86 @@ impl<'a> Totals<'a> {
     pub fn add(&mut self, counter: &Descriptor, key: &[&str], labels: Labels, n: u64) {
         let key = full(key, counter);
         let total = self.previous.get(&key).saturating_add(n);
-        self.state.set(key, total);
+        self.set(key, &[total]);
         self.family(counter).push(labels, shown(total));
     }
 
+    /// Adds to the series `key` of a counter that has one for each of the `values` of its label `label`.
+    pub fn add_each(
+        &mut self,
+        counter: &Descriptor,
+        key: &[&str],
+        labels: &Labels,
+        label: &'static str,
+        values: &[&'static str],
+        added: &[u64],
+    ) {
+        let key = full(key, counter);
+        let before =
+            self.previous.numbers(&key).filter(|numbers| numbers.len() == values.len()).unwrap_or_default();
+        let before = before.iter().copied().chain(std::iter::repeat(0));
+        let totals: Vec<u64> =
+            added.iter().zip(before).map(|(n, before)| before.saturating_add(*n)).collect();
+        for (value, total) in values.iter().zip(&totals) {
+            let mut labels = labels.clone();
+            labels.push((Cow::Borrowed(label), Cow::Borrowed(*value)));
+            self.family(counter).push(labels, shown(*total));
+        }
+        self.set(key, &totals);
+    }
+
     /// Adds `times` to the series `key` of a histogram.
-    pub fn observe(&mut self, histogram: &Histogram, key: &[&str], labels: &Labels, times: &[Duration]) {
+    pub fn observe(&mut self, histogram: &Histogram<'_>, key: &[&str], labels: &Labels, times: &[Duration]) {
         let key = full(key, &histogram.family);
         let before = self.previous.numbers(&key).and_then(|numbers| Counted::read(numbers, histogram.bounds));
         let mut counted = before.unwrap_or_else(|| Counted::nothing(histogram.bounds));
         for time in times {
             counted.add(*time, histogram.bounds);
         }
-        self.state.set_numbers(key, counted.numbers(histogram.bounds));
+        if counted.buckets.iter().any(|n| *n > 0) {
+            self.state.set_numbers(key, counted.numbers(histogram.bounds));
+        }
         counted.expose(self.family(&histogram.family), labels, histogram.bounds);
+    }
+
+    /// Adds `times` to the series `key` of a summary of durations, whose quantiles are those of `times` alone.
+    pub fn summarize(
+        &mut self,
+        summary: &Descriptor,
+        key: &[&str],
+        labels: &Labels,
+        quantiles: &[Quantile],
+        times: &[Duration],
+    ) {
+        let key = full(key, summary);
+        let [sum, count] = match self.previous.numbers(&key) {
+            Some(&[sum, count]) => [sum, count],
+            _ => [0, 0],
+        };
+        let added = times.iter().fold(0_u64, |sum, time| sum.saturating_add(nanoseconds(*time)));
+        let [sum, count] = [sum.saturating_add(added), count.saturating_add(times.len() as u64)];
+        self.set(key, &[sum, count]);
+        let mut sorted = times.to_vec();
+        sorted.sort_unstable();
+        let family = self.family(summary);
+        for quantile in quantiles {
+            let Some(value) = quantile.of(&sorted) else { continue };
+            let mut labels = labels.clone();
+            labels.push((Cow::Borrowed("quantile"), quantile.0.to_string().into()));
+            family.push(labels, value);
+        }
+        push(family, "_sum", labels.clone(), sum as f64 / 1e9);
+        push(family, "_count", labels.clone(), shown(count));
+    }
+
+    /// The number that goes on with the series `key` of a gauge, in a unit of the module's own; 0 where there is none.
+    pub fn carried(&self, gauge: &Descriptor, key: &[&str]) -> u64 {
+        self.previous.get(&full(key, gauge))
+    }
+
+    /// Has `number` go on with the series `key` of a gauge.
+    pub fn carry(&mut self, gauge: &Descriptor, key: &[&str], number: u64) {
+        self.set(full(key, gauge), &[number]);
     }
 
     /// Keeps the series whose keys begin with the parts `under` and that this run doesn't show, `most` of them. Returns
@@ -81,6 +166,12 @@ impl<'a> Totals<'a> {
     /// The families, and what the next run goes on from.
     pub fn finish(self) -> (Vec<Family>, State) {
         (self.families.into_values().collect(), self.state)
+    }
+
+    fn set(&mut self, key: String, numbers: &[u64]) {
+        if numbers.iter().any(|n| *n > 0) {
+            self.state.set_numbers(key, numbers.to_vec());
+        }
     }
 
     fn family(&mut self, descriptor: &Descriptor) -> &mut Family {
@@ -139,21 +230,23 @@ impl Counted {
     }
 
     fn expose(&self, family: &mut Family, labels: &Labels, bounds: &[Duration]) {
-        let name = family.name.clone();
-        let mut push = |suffix: &str, labels: Labels, value: f64| {
-            family.samples.push(Sample { name: format!("{name}{suffix}").into(), labels, value });
-        };
         let mut count = 0_u64;
         let bounds = bounds.iter().map(|bound| bound.as_secs_f64().to_string()).chain(["+Inf".to_owned()]);
         for (bound, n) in bounds.zip(&self.buckets) {
             count = count.saturating_add(*n);
             let mut labels = labels.clone();
             labels.push((Cow::Borrowed("le"), bound.into()));
-            push("_bucket", labels, shown(count));
+            push(family, "_bucket", labels, shown(count));
         }
-        push("_sum", labels.clone(), self.sum as f64 / 1e9);
-        push("_count", labels.clone(), shown(count));
+        push(family, "_sum", labels.clone(), self.sum as f64 / 1e9);
+        push(family, "_count", labels.clone(), shown(count));
     }
+}
+
+/// Adds a sample of the family's name with `suffix`.
+fn push(family: &mut Family, suffix: &str, labels: Labels, value: f64) {
+    let name = format!("{}{suffix}", family.name).into();
+    family.samples.push(Sample { name, labels, value });
 }
 
 /// A total as it is exposed. node_exporter reads a histogram's counts as 64-bit whole numbers, and the largest of them
@@ -171,240 +264,4 @@ fn hash(bounds: &[Duration]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::exposition::{Kind, prove, render};
-
-    const SENT: Descriptor = Descriptor { name: "x_sent_total", help: "S.", kind: Kind::Counter };
-    const TIMES: Histogram = Histogram {
-        family: Descriptor { name: "x_seconds", help: "T.", kind: Kind::Histogram },
-        bounds: &[Duration::from_micros(250), Duration::from_secs(1)],
-    };
-    /// The same in another version.
-    const FINER: Histogram = Histogram {
-        bounds: &[Duration::from_micros(250), Duration::from_millis(1), Duration::from_secs(1)],
-        ..TIMES
-    };
-
-    fn labels(host: &str) -> Labels {
-        vec![("host".into(), host.to_owned().into())]
-    }
-
-    /// A run that adds to both, and what it publishes, which keeps every rule.
-    #[track_caller]
-    fn run(previous: &State, histogram: &Histogram, n: u64, times: &[Duration]) -> (Vec<Family>, State) {
-        let mut totals = Totals::after(previous);
-        totals.add(&SENT, &["a"], labels("a"), n);
-        totals.observe(histogram, &["a"], &labels("a"), times);
-        let (families, state) = totals.finish();
-        let mut text = String::new();
-        render(&families, &mut text);
-        assert!(prove(text.as_bytes()).is_ok(), "{:?}\n{text}", prove(text.as_bytes()));
-        (families, state)
-    }
-
-    fn text(families: &[Family]) -> String {
-        let mut text = String::new();
-        render(families, &mut text);
-        text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
-    }
-
-    fn values(families: &[Family]) -> Vec<f64> {
-        families.iter().flat_map(|family| &family.samples).map(|sample| sample.value).collect()
-    }
-
-    /// What the next run reads of `state`.
-    fn read_back(state: &State) -> State {
-        State::parse(&state.render()).unwrap()
-    }
-
-    #[test]
-    fn each_time_is_in_its_bucket_and_all_go_on() {
-        let micros = |all: &[u64]| all.iter().map(|n| Duration::from_micros(*n)).collect::<Vec<_>>();
-        let (_, state) = run(&State::default(), &TIMES, 3, &micros(&[0, 250, 251]));
-        let (families, _) = run(&read_back(&state), &TIMES, 2, &micros(&[1_000_000, 5_000_000]));
-        let expected = "x_seconds_bucket{host=\"a\",le=\"0.00025\"} 2\n\
-                        x_seconds_bucket{host=\"a\",le=\"1\"} 4\n\
-                        x_seconds_bucket{host=\"a\",le=\"+Inf\"} 5\n\
-                        x_seconds_sum{host=\"a\"} 6.000501\n\
-                        x_seconds_count{host=\"a\"} 5\n\
-                        x_sent_total{host=\"a\"} 5\n";
-        assert_eq!(text(&families), expected);
-    }
-
-    #[test]
-    fn nothing_seen_is_all_zeros() {
-        let (families, state) = run(&State::default(), &TIMES, 0, &[]);
-        assert_eq!(values(&families), [0.0; 6]);
-        assert_eq!(values(&run(&read_back(&state), &TIMES, 0, &[]).0), [0.0; 6]);
-    }
-
-    #[test]
-    fn a_million_runs_add_up_to_the_last_nanosecond() {
-        // As floats, added up one by one, these would be off by some microseconds.
-        let times = [Duration::from_nanos(100_000_001), Duration::from_nanos(33_333)];
-        let mut state = State::default();
-        for round in 0..1000 {
-            // Most of a run's time is the making of samples, which the rounds' last runs look at.
-            let mut counted = Counted::read(state.numbers("a/x_seconds").unwrap_or_default(), TIMES.bounds)
-                .unwrap_or_else(|| Counted::nothing(TIMES.bounds));
-            let mut sent = state.get("a/x_sent_total");
-            for _ in 1..1000 {
-                sent = sent.saturating_add(5);
-                times.iter().for_each(|time| counted.add(*time, TIMES.bounds));
-                counted = Counted::read(&counted.numbers(TIMES.bounds), TIMES.bounds).unwrap();
-            }
-            state.set("a/x_sent_total", sent);
-            state.set_numbers("a/x_seconds", counted.numbers(TIMES.bounds));
-            let (families, next) = run(&read_back(&state), &TIMES, 5, &times);
-            let runs = f64::from((round + 1) * 1000);
-            let sum = f64::from(round + 1) * 1000.0 * 100_033_334.0 / 1e9;
-            assert_eq!(values(&families), [runs, 2.0 * runs, 2.0 * runs, sum, 2.0 * runs, 5.0 * runs]);
-            state = next;
-        }
-        assert_eq!(state.get("a/x_sent_total"), 5_000_000);
-        let numbers = state.numbers("a/x_seconds").unwrap();
-        assert_eq!(numbers[1..], [100_033_334_000_000, 0, 1_000_000, 1, 1_000_000]);
-    }
-
-    #[test]
-    fn other_bounds_start_the_histogram_again_and_nothing_else() {
-        let (_, state) = run(&State::default(), &TIMES, 3, &[Duration::from_millis(2); 3]);
-        let (families, state) = run(&read_back(&state), &FINER, 1, &[Duration::from_millis(2)]);
-        assert_eq!(values(&families), [0.0, 0.0, 1.0, 1.0, 0.002, 1.0, 4.0]);
-        let (families, _) = run(&read_back(&state), &FINER, 1, &[Duration::from_millis(2)]);
-        assert_eq!(values(&families), [0.0, 0.0, 2.0, 2.0, 0.004, 2.0, 5.0]);
-    }
-
-    #[test]
-    fn at_the_end_of_the_numbers_they_stay_where_they_are() {
-        let mut state = State::default();
-        state.set("a/x_sent_total", u64::MAX - 1);
-        let full = vec![hash(TIMES.bounds), u64::MAX - 1, 0, u64::MAX - 1, 2, 7];
-        state.set_numbers("a/x_seconds", full);
-        let mut before = values(&run(&state, &TIMES, 0, &[]).0);
-        for _ in 0..3 {
-            let (families, next) = run(&read_back(&state), &TIMES, 2, &[Duration::ZERO, Duration::MAX]);
-            let now = values(&families);
-            assert!(before.iter().zip(&now).all(|(before, now)| before <= now), "{before:?} {now:?}");
-            (before, state) = (now, next);
-        }
-        assert_eq!(state.get("a/x_sent_total"), u64::MAX);
-        assert_eq!(state.numbers("a/x_seconds").unwrap()[1..], [u64::MAX, 0, u64::MAX, 2, 10]);
-    }
-
-    #[test]
-    fn numbers_that_this_promdrop_does_not_write_are_a_new_start() {
-        let bounds = hash(TIMES.bounds);
-        for bad in [
-            vec![],
-            vec![bounds],
-            vec![bounds + 1, 5, 0, 1],
-            vec![bounds, 5, 0],
-            vec![bounds, 5, 3, 1],
-            vec![bounds, 5, u64::MAX, 1],
-            vec![bounds, 5, 0, 1, 0, 1],
-        ] {
-            let mut state = State::default();
-            state.set_numbers("a/x_seconds", bad.clone());
-            state.set_numbers("a/x_sent_total", vec![5, 5]);
-            assert_eq!(values(&run(&state, &TIMES, 0, &[]).0), [0.0; 6], "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_shown_is_kept_series_by_series_or_forgotten() {
-        let nothing = State::default();
-        let mut before = Totals::after(&nothing);
-        for key in [["a", "1"], ["a", "2"], ["a", "3"], ["a/b", "1"], ["ab", "1"]] {
-            before.add(&SENT, &key, labels("a"), 1);
-            before.observe(&TIMES, &key, &labels("a"), &[]);
-        }
-        let (_, mut before) = before.finish();
-        before.set("a/1/x_of_old_total", 1);
-        before.set("a", 1);
-        let mut totals = Totals::after(&before);
-        totals.add(&SENT, &["a", "1"], labels("a"), 1);
-        assert_eq!([totals.keep(&["a"], 1), totals.keep(&["a"], 0), totals.keep(&["none"], 9)], [1, 0, 0]);
-        let (families, state) = totals.finish();
-        assert_eq!(text(&families), "x_sent_total{host=\"a\"} 2\n", "what is kept is not shown");
-        let keys: Vec<&str> = state.iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["a/1/x_sent_total", "a/2/x_seconds", "a/2/x_sent_total"]);
-    }
-
-    /// What befalls the state between two runs.
-    #[derive(Debug, Clone)]
-    enum Between {
-        Nothing,
-        Gone,
-        /// This byte is put in the place of the one there.
-        Edited(proptest::sample::Index, u8),
-        /// Another version, with other bounds, runs next.
-        Upgrade,
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_decreases_but_by_a_new_start_of_all(
-            runs in proptest::collection::vec(
-                (
-                    0..1_000_u64,
-                    proptest::collection::vec((0..4_000_000_000_u64).prop_map(Duration::from_nanos), 0..4),
-                    prop_oneof![
-                        6 => Just(Between::Nothing),
-                        1 => Just(Between::Gone),
-                        2 => any::<(proptest::sample::Index, u8)>().prop_map(|(at, to)| Between::Edited(at, to)),
-                        1 => Just(Between::Upgrade),
-                    ],
-                ),
-                1..12,
-            ),
-        ) {
-            let (mut state, mut before, mut histogram) = (State::default(), Vec::new(), &TIMES);
-            for (n, times, between) in runs {
-                let mut line = state.render().into_bytes();
-                let mut upgraded = false;
-                match between {
-                    Between::Nothing => {}
-                    Between::Gone => line.clear(),
-                    Between::Edited(at, to) => *at.get_mut(&mut line) = to,
-                    Between::Upgrade => {
-                        upgraded = true;
-                        histogram = if histogram.bounds == TIMES.bounds { &FINER } else { &TIMES };
-                    }
-                }
-                let read = std::str::from_utf8(&line).ok().and_then(State::parse);
-                let in_doubt = read.as_ref() != Some(&state);
-                let (families, next) = run(&read.unwrap_or_default(), histogram, n, &times);
-                let alone = values(&run(&State::default(), histogram, n, &times).0);
-                let now = values(&families);
-                let parts = histogram.bounds.len() + 3;
-                if in_doubt {
-                    prop_assert_eq!(&now, &alone);
-                } else {
-                    if upgraded {
-                        prop_assert_eq!(&now[..parts], &alone[..parts]);
-                        before.drain(..before.len().saturating_sub(1));
-                    }
-                    // From the end, where the counter is.
-                    for (before, now) in before.iter().rev().zip(now.iter().rev()) {
-                        prop_assert!(before <= now, "{before} {now}");
-                    }
-                }
-                (state, before) = (next, now);
-            }
-        }
-
-        #[test]
-        fn any_numbers_make_a_histogram_that_keeps_the_rules(
-            known in any::<bool>(), numbers in proptest::collection::vec(prop_oneof![any::<u64>(), 0..4_u64], 0..8),
-        ) {
-            let mut state = State::default();
-            let hash = known.then_some(hash(TIMES.bounds));
-            state.set_numbers("a/x_seconds", hash.into_iter().chain(numbers).collect());
-            run(&state, &TIMES, 1, &[Duration::from_millis(1)]);
-        }
-    }
-}
+mod tests;

@@ -49,9 +49,11 @@ const INSTALLED: &[Example] = &[
     },
 ];
 
-const PING: &str = "ping_loss_ratio ping_packets_duplicate_total ping_packets_received_total ping_packets_sent_total \
-                    ping_rtt_max_seconds ping_rtt_mean_seconds ping_rtt_min_seconds ping_rtt_seconds_bucket \
-                    ping_rtt_seconds_count ping_rtt_seconds_sum ping_rtt_stddev_seconds ping_target_resolved";
+const PING: &str = "ping_icmp_errors_total ping_loss_ratio ping_packets_duplicate_total ping_packets_late_total \
+                    ping_packets_out_of_order_total ping_packets_received_total ping_packets_sent_total \
+                    ping_reply_hop_limit ping_rtt_jitter_seconds ping_rtt_max_seconds ping_rtt_mean_seconds \
+                    ping_rtt_min_seconds ping_rtt_seconds_bucket ping_rtt_seconds_count ping_rtt_seconds_sum \
+                    ping_rtt_stddev_seconds ping_send_errors_total ping_target_resolved";
 
 /// Those to be copied, in collectors.d/examples.
 const EXAMPLES: &[Example] = &[
@@ -221,10 +223,19 @@ const EXAMPLES: &[Example] = &[
     Example {
         name: "ping-targets",
         // Nothing answers where no packet leaves the machine.
-        families: "ping_loss_ratio ping_packets_duplicate_total ping_packets_received_total \
-                   ping_packets_sent_total ping_rtt_seconds_bucket ping_rtt_seconds_count ping_rtt_seconds_sum \
+        families: "ping_icmp_errors_total ping_loss_ratio ping_packets_duplicate_total ping_packets_late_total \
+                   ping_packets_out_of_order_total ping_packets_received_total ping_packets_sent_total \
+                   ping_rtt_seconds_bucket ping_rtt_seconds_count ping_rtt_seconds_sum ping_send_errors_total \
                    ping_target_resolved",
         series: "ping_loss_ratio{target=\"192.0.2.1\",address=\"192.0.2.1\",family=\"ipv4\",team=\"network\"} 1\n",
+        quiet: false,
+        ..EXAMPLE
+    },
+    Example {
+        name: "ping-voice",
+        // No route leads out of the namespace, and no name server is there.
+        families: "ping_target_resolved",
+        series: "ping_target_resolved{target=\"default-gateway\",family=\"any\"} 0\n",
         quiet: false,
         ..EXAMPLE
     },

@@ -11,7 +11,7 @@ fn names_types_and_help_texts_never_change() {
     let texts = in_fresh(|| {
         let host = Host::new();
         host.collector("netstat", "module: netstat\n");
-        host.collector("ping", "module: ping\nping: {count: 1, targets: [127.0.0.1]}\n");
+        host.collector("ping", "module: ping\nping: {count: 1, quantiles: [0.5], targets: [127.0.0.1]}\n");
         host.collector("command", "module: command\ncommand: {shell: echo 'a 1'}\n");
         host.run_well(&["netstat", "ping", "command"]);
         let mut write =

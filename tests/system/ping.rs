@@ -7,9 +7,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use promdrop::collect::ping::packet::{self, Version};
+use promdrop::collect::ping::packet::Version;
 use promdrop::collect::ping::session::Address;
-use promdrop::collect::ping::socket::{Send, Socket};
+use promdrop::collect::ping::socket::{Event, Send, Settings, Socket};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Collector, Failure, Run, State, ping};
@@ -107,10 +107,24 @@ fn in_histogram(collection: &Found, target: &str) -> Option<f64> {
 
 const COUNT: u32 = 10;
 const SPACING: Duration = Duration::from_millis(100);
-const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Case number, what it is, replies to request n, probes received, duplicates received.
-type Case = (u8, &'static str, fn(IpAddr, u32) -> Vec<Reply>, u64, u64);
+/// A way to answer, and what comes of it.
+struct Case {
+    /// The last part of its targets' addresses.
+    number: u8,
+    what: &'static str,
+    /// Replies to request n of a target.
+    replies: fn(IpAddr, u32) -> Vec<Reply>,
+    received: u32,
+    duplicate: u32,
+    /// `None` where the end of the run decides.
+    late: Option<u32>,
+    out_of_order: u32,
+}
+
+const fn case(number: u8, what: &'static str, replies: fn(IpAddr, u32) -> Vec<Reply>, received: u32) -> Case {
+    Case { number, what, replies, received, duplicate: 0, late: Some(0), out_of_order: 0 }
+}
 
 /// An address of the same family that is the loopback's but no target.
 fn forged(target: IpAddr) -> IpAddr {
@@ -120,33 +134,47 @@ fn forged(target: IpAddr) -> IpAddr {
     }
 }
 
+/// A good reply to all but those that `lost` says.
+fn but(lost: bool) -> Vec<Reply> {
+    if lost { vec![] } else { vec![Reply::GOOD] }
+}
+
+const LATE: Duration = Duration::from_millis(1100);
+
 const CASES: &[Case] = &[
-    (1, "no loss", |_, _| vec![Reply::GOOD], 10, 0),
-    (2, "all lost", |_, _| vec![], 0, 0),
-    (3, "every third lost", |_, n| if n % 3 == 0 { vec![] } else { vec![Reply::GOOD] }, 6, 0),
-    (4, "late", |_, _| vec![Reply::after(TIMEOUT + Duration::from_millis(100))], 0, 0),
-    (
-        5,
-        "every second late",
-        |_, n| vec![Reply::after(if n % 2 == 0 { TIMEOUT * 11 / 10 } else { SPACING })],
-        5,
-        0,
-    ),
-    (6, "duplicated", |_, _| vec![Reply::GOOD; 3], 10, 20),
+    case(1, "no loss", |_, _| but(false), 10),
+    case(2, "all lost", |_, _| but(true), 0),
+    case(3, "every third lost", |_, n| but(n % 3 == 0), 6),
+    Case { late: None, ..case(4, "late", |_, _| vec![Reply::after(LATE)], 0) },
+    Case {
+        late: Some(4),
+        ..case(
+            5,
+            "every second late, the last of them lost",
+            |_, n| match n {
+                8 => vec![],
+                n => vec![Reply::after(if n % 2 == 0 { LATE } else { SPACING })],
+            },
+            5,
+        )
+    },
+    Case { duplicate: 20, ..case(6, "duplicated", |_, _| vec![Reply::GOOD; 3], 10) },
     // Answered by the next but one, so that even ones come after later odd ones.
-    (
-        7,
-        "reordered",
-        |_, n| vec![if n % 2 == 0 { Reply::after(SPACING * 5 / 2) } else { Reply::GOOD }],
-        10,
-        0,
-    ),
-    (8, "damaged payload", |_, _| vec![Reply::changed(Change::Payload)], 0, 0),
-    (9, "cut payload", |_, _| vec![Reply::changed(Change::Cut)], 0, 0),
-    (10, "forged id", |_, _| vec![Reply::changed(Change::Id)], 0, 0),
-    (11, "forged sequence", |_, _| vec![Reply::changed(Change::Sequence)], 0, 0),
-    (12, "forged source", |target, _| vec![Reply::changed(Change::Source(forged(target)))], 0, 0),
-    (
+    Case {
+        out_of_order: 5,
+        ..case(
+            7,
+            "reordered",
+            |_, n| vec![if n % 2 == 0 { Reply::after(SPACING * 5 / 2) } else { Reply::GOOD }],
+            10,
+        )
+    },
+    case(8, "damaged payload", |_, _| vec![Reply::changed(Change::Payload)], 0),
+    case(9, "cut payload", |_, _| vec![Reply::changed(Change::Cut)], 0),
+    case(10, "forged id", |_, _| vec![Reply::changed(Change::Id)], 0),
+    case(11, "forged sequence", |_, _| vec![Reply::changed(Change::Sequence)], 0),
+    case(12, "forged source", |target, _| vec![Reply::changed(Change::Source(forged(target)))], 0),
+    case(
         13,
         "forged ones before the good one",
         |target, _| {
@@ -154,17 +182,33 @@ const CASES: &[Case] = &[
             forged.into_iter().map(Reply::changed).chain([Reply::GOOD]).collect()
         },
         10,
-        0,
     ),
+    case(14, "bursts lost", |_, n| but(matches!(n, 0 | 4..=6 | 9)), 5),
+    case(15, "the first alone answered", |_, n| but(n > 0), 1),
+    case(16, "the last alone answered", |_, n| but(n < 9), 1),
+    Case {
+        duplicate: 3,
+        late: Some(2),
+        ..case(
+            17,
+            "late ones and duplicates of one that was answered",
+            |_, n| match n {
+                0 | 1 => vec![Reply::after(LATE)],
+                2 => vec![Reply::GOOD, Reply::GOOD, Reply::after(SPACING), Reply::after(LATE)],
+                _ => vec![],
+            },
+            1,
+        )
+    },
 ];
 
-/// A case's number from its target.
-fn case(target: IpAddr) -> &'static Case {
+/// A target's case.
+fn case_of(target: IpAddr) -> &'static Case {
     let number = match target {
         IpAddr::V4(ip) => ip.octets()[3],
         IpAddr::V6(ip) => ip.octets()[15],
     };
-    CASES.iter().find(|case| case.0 == number).unwrap()
+    CASES.iter().find(|case| case.number == number).unwrap()
 }
 
 fn exact(groups: &'static str) {
@@ -175,24 +219,28 @@ fn exact(groups: &'static str) {
         let local = Command::new("ip").args(["route", "add", "local", "fd00::/64", "dev", "lo"]).status();
         assert!(local.unwrap().success());
         fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").unwrap();
-        let targets: String =
-            CASES.iter().map(|(number, ..)| format!("- 127.0.9.{number}\n- fd00::{number:x}\n")).collect();
-        let _responder = Responder::start(|target, n| case(target).2(target, n));
+        let targets: String = CASES
+            .iter()
+            .map(|Case { number, .. }| format!("- 127.0.9.{number}\n- fd00::{number:x}\n"))
+            .collect();
+        let _responder = Responder::start(|target, n| (case_of(target).replies)(target, n));
         let found = run(&format!("count: {COUNT}\nspacing: 100ms\ntimeout: 1s\ntargets:\n{targets}"));
-        for (number, what, _, received, duplicates) in CASES {
+        for Case { number, what, received, duplicate, late, out_of_order, .. } in CASES {
             for target in [format!("127.0.9.{number}"), format!("fd00::{number:x}")] {
                 let get = |family: &str| value(&found, family, &target);
-                let counts = [
-                    "ping_packets_sent_total",
-                    "ping_packets_received_total",
-                    "ping_packets_duplicate_total",
-                ];
-                let expected = [u64::from(COUNT), *received, *duplicates].map(|n| Some(n as f64));
-                assert_eq!(counts.map(get), expected, "{what}: {target}; {:?}", found.notes);
-                assert_eq!(in_histogram(&found, &target), Some(*received as f64), "{what}: {target}");
-                let loss = (f64::from(COUNT) - *received as f64) / f64::from(COUNT);
+                let counts = ["sent", "received", "duplicate", "out_of_order"]
+                    .map(|what| get(&format!("ping_packets_{what}_total")));
+                let expected = [COUNT, *received, *duplicate, *out_of_order].map(|n| Some(f64::from(n)));
+                assert_eq!(counts, expected, "{what}: {target}; {:?}", found.notes);
+                if let Some(late) = late {
+                    assert_eq!(get("ping_packets_late_total"), Some(f64::from(*late)), "{what}: {target}");
+                }
+                let received = f64::from(*received);
+                assert_eq!(in_histogram(&found, &target), Some(received), "{what}: {target}");
+                let loss = (f64::from(COUNT) - received) / f64::from(COUNT);
                 assert_eq!(get("ping_loss_ratio"), Some(loss), "{what}: {target}");
-                assert_eq!(get("ping_rtt_min_seconds").is_some(), *received > 0, "{what}: {target}");
+                assert_eq!(get("ping_rtt_min_seconds").is_some(), received > 0.0, "{what}: {target}");
+                assert_eq!(get("ping_send_errors_total"), Some(0.0), "{what}: {target}");
             }
         }
         assert!(found.notes.is_empty(), "{:?}", found.notes);
@@ -391,17 +439,18 @@ fn replies_that_found_no_room_are_known_to_the_packet() {
 
 fn no_room(groups: &str) {
     allow(groups);
-    let mut socket = Socket::open(Version::V4, 0, 0).unwrap();
+    let mut socket = Socket::open(Version::V4, 0, 0, &Settings::default()).unwrap();
     let target = Address { ip: "127.0.0.1".parse().unwrap(), zone: 0 };
-    let payload = packet::payload(1);
     // The kernel answers within the send, and nobody reads.
     let sent = 10_000;
     for number in 0..sent {
-        assert_eq!(socket.send(target, number, &payload), Send::Sent);
+        assert_eq!(socket.send(target, number, 1), Send::Sent);
     }
     let (mut seen, mut all) = (0, false);
     while !all {
-        all = socket.receive(1, |_, _, stamp| assert!(stamp.is_some())).unwrap();
+        let stamped =
+            |event: Event<'_>| assert!(matches!(event, Event::Reply(reply) if reply.stamp.is_some()));
+        all = socket.receive(1, stamped).unwrap();
         seen += u64::from(!all);
     }
     assert!(seen > 0 && seen < u64::from(sent), "{seen}");

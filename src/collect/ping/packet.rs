@@ -1,13 +1,23 @@
-//! ICMP echo messages as bytes. Pure.
+//! ICMP messages as bytes. Pure.
 //!
-//! RFC 792 (ICMP), RFC 4443 section 4 (ICMPv6), RFC 1071 (the checksum), RFC 791 section 3.1 (the IPv4 header).
+//! RFC 792 (ICMP), RFC 4443 (ICMPv6), RFC 1071 (the checksum), RFC 791 section 3.1 (the IPv4 header), RFC 8200 section 3
+//! (the IPv6 header).
 
-/// Bytes after the ICMP header, as many as ping(8) sends.
-pub const PAYLOAD: usize = 56;
-/// Bytes of an ICMP echo header: type, code, checksum, identifier, sequence number.
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+/// Bytes that may follow the header of a request: a whole cookie at least, an IPv4 packet's 65535 at most.
+pub const SIZES: RangeInclusive<usize> = COOKIE..=65_507;
+/// Bytes of a cookie.
+const COOKIE: usize = 8;
+/// Bytes of an ICMP header: type, code, checksum and, of an echo message, identifier and sequence number.
 const HEADER: usize = 8;
-/// Bytes of the messages that are sent.
-pub const REQUEST: usize = HEADER + PAYLOAD;
+/// The longest IPv4 header. An IPv6 one never reaches us.
+const LONGEST_IP_HEADER: usize = 60;
+/// Bytes of a quoted IPv6 header.
+const IPV6_HEADER: usize = 40;
+/// No error is longer (RFC 4443 section 2.4, the least MTU of IPv6; RFC 1812 section 4.3.2.3 says 576 for IPv4).
+const LONGEST_ERROR: usize = 1280;
 
 /// A version of the Internet Protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +31,11 @@ pub enum Version {
 impl Version {
     /// Both, in the order that sockets are kept.
     pub const ALL: [Version; 2] = [Version::V4, Version::V6];
+
+    /// That of `ip`.
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Version::V4 } else { Version::V6 }
+    }
 
     /// Its word, as in the label `family`.
     pub fn word(self) -> &'static str {
@@ -37,53 +52,181 @@ impl Version {
             Version::V6 => (128, 129),
         }
     }
+
+    /// The protocol number of its ICMP.
+    fn protocol(self) -> u8 {
+        match self {
+            Version::V4 => 1,
+            Version::V6 => 58,
+        }
+    }
 }
 
-/// An echo reply.
+/// What an ICMP error says of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Nobody knows the way, or nobody is there.
+    Unreachable,
+    /// A rule forbids it.
+    Prohibited,
+    /// It is larger than a link on the way lets through.
+    TooBig,
+    /// It had too many hops to make.
+    TtlExceeded,
+    /// Anything else, such as a parameter problem.
+    Other,
+}
+
+impl ErrorKind {
+    /// All of them, in the order they are exposed.
+    pub const ALL: [ErrorKind; 5] = [
+        ErrorKind::Unreachable,
+        ErrorKind::Prohibited,
+        ErrorKind::TooBig,
+        ErrorKind::TtlExceeded,
+        ErrorKind::Other,
+    ];
+
+    /// Its word, as in the label `kind`.
+    pub fn word(self) -> &'static str {
+        match self {
+            ErrorKind::Unreachable => "unreachable",
+            ErrorKind::Prohibited => "prohibited",
+            ErrorKind::TooBig => "too_big",
+            ErrorKind::TtlExceeded => "ttl_exceeded",
+            ErrorKind::Other => "other",
+        }
+    }
+
+    /// The kind of a message; `None` of one that is no error (RFC 792, RFC 1812 section 5.2.7.1, RFC 4443 section 3).
+    pub fn of(version: Version, kind: u8, code: u8) -> Option<Self> {
+        Some(match (version, kind, code) {
+            (Version::V4, 3, 4) | (Version::V6, 2, _) => ErrorKind::TooBig,
+            (Version::V4, 3, 9 | 10 | 13) | (Version::V6, 1, 1 | 5 | 6) => ErrorKind::Prohibited,
+            (Version::V4, 3, _) | (Version::V6, 1, _) => ErrorKind::Unreachable,
+            (Version::V4, 11, 0) | (Version::V6, 3, 0) => ErrorKind::TtlExceeded,
+            (Version::V4, 4 | 11 | 12, _) | (Version::V6, 3 | 4, _) => ErrorKind::Other,
+            _ => return None,
+        })
+    }
+}
+
+/// An echo message: a reply, or the request that an error quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Echo<'a> {
-    /// The identifier: whose request it answers.
+    /// The identifier: whose request it is, or answers.
     pub id: u16,
-    /// The sequence number: which request it answers.
+    /// The sequence number: which request.
     pub sequence: u16,
-    /// What the request carried, if nobody changed it.
+    /// What it carries: of a reply what the request carried, if nobody changed it; of a quoted request no more than the
+    /// beginning, maybe nothing.
     pub payload: &'a [u8],
 }
 
-/// The payload of the request that `cookie` is for: the cookie over and over, so that a change of any byte shows.
-pub fn payload(cookie: u64) -> [u8; PAYLOAD] {
-    let mut payload = [0; PAYLOAD];
-    for chunk in payload.chunks_exact_mut(8) {
-        chunk.copy_from_slice(&cookie.to_be_bytes());
-    }
-    payload
+/// What a raw socket hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// An echo reply.
+    Reply(Echo<'a>),
+    /// An error, whose request went to that address.
+    Error(ErrorKind, IpAddr, Echo<'a>),
 }
 
-/// An echo request. The checksum of ICMPv6 covers addresses that only the kernel knows, which fills it in.
-pub fn request(version: Version, id: u16, sequence: u16, payload: &[u8; PAYLOAD]) -> [u8; REQUEST] {
-    let mut message = [0; REQUEST];
+/// The payload of `size` bytes of the request that `cookie` is for: the cookie over and over, so that a change of any
+/// byte shows.
+fn payload(cookie: u64, size: usize) -> impl Iterator<Item = u8> {
+    cookie.to_be_bytes().into_iter().cycle().take(size)
+}
+
+/// Whether `bytes` are what the request with `cookie` carried.
+pub fn carries(bytes: &[u8], cookie: u64) -> bool {
+    let cookie = cookie.to_be_bytes();
+    let (whole, rest) = bytes.as_chunks::<COOKIE>();
+    whole.iter().all(|chunk| *chunk == cookie) && cookie.starts_with(rest)
+}
+
+/// Room for any message that concerns a request with `size` bytes, and a byte more, by which a longer one shows.
+pub fn room(size: usize) -> usize {
+    LONGEST_IP_HEADER + (HEADER + size).max(LONGEST_ERROR) + 1
+}
+
+/// Writes an echo request with `size` bytes of `cookie` to `message`. The checksum of ICMPv6 covers addresses that only
+/// the kernel knows, which fills it in.
+pub fn request(version: Version, id: u16, sequence: u16, cookie: u64, size: usize, message: &mut Vec<u8>) {
     let ([i0, i1], [s0, s1]) = (id.to_be_bytes(), sequence.to_be_bytes());
-    let (header, body) = message.split_at_mut(HEADER);
-    body.copy_from_slice(payload);
-    header.copy_from_slice(&[version.types().0, 0, 0, 0, i0, i1, s0, s1]);
+    message.clear();
+    message.extend([version.types().0, 0, 0, 0, i0, i1, s0, s1]);
+    message.extend(payload(cookie, size));
     if version == Version::V4 {
-        let sum = checksum(&message).to_be_bytes();
+        let sum = checksum(message).to_be_bytes();
         if let Some(field) = message.get_mut(2..4) {
             field.copy_from_slice(&sum);
         }
     }
-    message
 }
 
 /// The echo reply that `message`, which starts at the ICMP header, is; `None` for any other message and for one that
 /// was damaged. A raw IPv4 socket gets messages before the kernel checks their sum, so it is checked here; that of
 /// ICMPv6 the kernel always checks.
 pub fn reply(version: Version, message: &[u8]) -> Option<Echo<'_>> {
-    let (&[kind, code, _, _, i0, i1, s0, s1], payload) = message.split_first_chunk::<HEADER>()?;
-    if (kind, code) != (version.types().1, 0) || (version == Version::V4 && checksum(message) != 0) {
-        return None;
+    match read(version, message)? {
+        Message::Reply(echo) => Some(echo),
+        Message::Error(..) => None,
     }
+}
+
+/// The reply or the error that `message` is; for the rest see [`reply`].
+pub fn read(version: Version, message: &[u8]) -> Option<Message<'_>> {
+    let (&[kind, code, ..], rest) = message.split_first_chunk::<HEADER>()?;
+    let read = if (kind, code) == (version.types().1, 0) {
+        Message::Reply(echo(message)?)
+    } else {
+        let error = ErrorKind::of(version, kind, code)?;
+        let (target, request) = quoted(version, rest)?;
+        Message::Error(error, target, echo_request(version, request)?)
+    };
+    (version == Version::V6 || checksum(message) == 0).then_some(read)
+}
+
+/// The echo request at the beginning of `message`, which may be cut.
+pub fn echo_request(version: Version, message: &[u8]) -> Option<Echo<'_>> {
+    message.starts_with(&[version.types().0, 0]).then(|| echo(message))?
+}
+
+/// The number of the request in `packet`, which begins with the headers of whatever link it left by: `cookie` tells the
+/// cookie of each.
+pub fn find_request(version: Version, packet: &[u8], cookie: impl Fn(u16) -> u64) -> Option<u16> {
+    (0..packet.len()).find_map(|at| {
+        let echo = echo_request(version, packet.get(at..)?)?;
+        let (first, _) = echo.payload.split_first_chunk::<COOKIE>()?;
+        (u64::from_be_bytes(*first) == cookie(echo.sequence)).then_some(echo.sequence)
+    })
+}
+
+fn echo(message: &[u8]) -> Option<Echo<'_>> {
+    let (&[_, _, _, _, i0, i1, s0, s1], payload) = message.split_first_chunk::<HEADER>()?;
     Some(Echo { id: u16::from_be_bytes([i0, i1]), sequence: u16::from_be_bytes([s0, s1]), payload })
+}
+
+/// Where the ICMP packet that an error quotes went to, and its message. Ours have no extension headers.
+fn quoted(version: Version, packet: &[u8]) -> Option<(IpAddr, &[u8])> {
+    let (protocol, target, message) = match version {
+        Version::V4 => {
+            let message = after_ipv4_header(packet)?;
+            let target: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
+            (packet.get(9)?, IpAddr::V4(Ipv4Addr::from(target)), message)
+        }
+        Version::V6 => {
+            let target: [u8; 16] = packet.get(24..IPV6_HEADER)?.try_into().ok()?;
+            (packet.get(6)?, IpAddr::V6(Ipv6Addr::from(target)), packet.get(IPV6_HEADER..)?)
+        }
+    };
+    (*protocol == version.protocol()).then_some((target, message))
+}
+
+/// The time to live of an IPv4 packet.
+pub fn ttl(packet: &[u8]) -> Option<u8> {
+    packet.get(8).copied()
 }
 
 /// What follows the header of an IPv4 packet; `None` if that header is none or longer than the packet.
@@ -113,92 +256,4 @@ fn checksum(message: &[u8]) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// What a host makes of a request: the type changed, the sum put right by the rule of RFC 1624.
-    fn answer(version: Version, request: [u8; REQUEST]) -> Vec<u8> {
-        let mut reply = request.to_vec();
-        reply[0] = version.types().1;
-        if version == Version::V4 {
-            reply[2..4].fill(0);
-            let sum = checksum(&reply).to_be_bytes();
-            reply[2..4].copy_from_slice(&sum);
-        }
-        reply
-    }
-
-    #[test]
-    fn the_checksum_of_rfc_1071() {
-        // The example of RFC 1071 section 3: the sum is ddf2, the checksum its complement.
-        assert_eq!(checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
-        assert_eq!(checksum(&[0x12]), !0x1200);
-        assert_eq!(checksum(&[]), 0xffff);
-    }
-
-    #[test]
-    fn a_request_is_an_echo_request() {
-        let request = request(Version::V4, 0x1234, 0x0a0b, &payload(7));
-        assert_eq!(request[..2], [8, 0]);
-        assert_eq!(request[4..8], [0x12, 0x34, 0x0a, 0x0b]);
-        assert_eq!(request[8..24], [0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 7]);
-        assert_eq!(checksum(&request), 0);
-        let request = super::request(Version::V6, 1, 2, &payload(7));
-        assert_eq!(request[..8], [128, 0, 0, 0, 0, 1, 0, 2]);
-    }
-
-    #[test]
-    fn a_reply_is_read_and_only_a_reply() {
-        for version in Version::ALL {
-            let sent = request(version, 0x1234, 0x0a0b, &payload(7));
-            assert_eq!(reply(version, &sent), None, "one's own request, seen on the loopback");
-            let good = answer(version, sent);
-            let echo = reply(version, &good).unwrap();
-            assert_eq!((echo.id, echo.sequence, echo.payload), (0x1234, 0x0a0b, &payload(7)[..]));
-            for cut in 0..HEADER {
-                assert_eq!(reply(version, &good[..cut]), None, "{cut} bytes");
-            }
-            let mut coded = good.clone();
-            coded[1] = 1;
-            assert_eq!(reply(version, &coded), None);
-        }
-    }
-
-    #[test]
-    fn damage_on_the_way_is_seen() {
-        let good = answer(Version::V4, request(Version::V4, 1, 2, &payload(7)));
-        for at in 1..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 0x10;
-            assert_eq!(reply(Version::V4, &bad), None, "byte {at}");
-        }
-        assert_eq!(reply(Version::V4, &good[..good.len() - 1]), None);
-    }
-
-    #[test]
-    fn an_ipv4_header_is_as_long_as_it_says_or_none() {
-        let packet = |first: u8, length: usize| {
-            let mut packet = vec![0; length];
-            packet[0] = first;
-            packet
-        };
-        assert_eq!(after_ipv4_header(&packet(0x45, 28)).map(<[u8]>::len), Some(8));
-        assert_eq!(after_ipv4_header(&packet(0x4f, 64)).map(<[u8]>::len), Some(4));
-        assert_eq!(after_ipv4_header(&packet(0x4f, 59)), None, "longer than the packet");
-        assert_eq!(after_ipv4_header(&packet(0x44, 28)), None, "shorter than any header");
-        assert_eq!(after_ipv4_header(&packet(0x65, 40)), None, "another version");
-        assert_eq!(after_ipv4_header(&[]), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            for version in Version::ALL {
-                let _ = reply(version, &bytes);
-                let _ = after_ipv4_header(&bytes).and_then(|message| reply(version, message));
-            }
-        }
-    }
-}
+mod tests;

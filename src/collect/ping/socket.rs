@@ -4,22 +4,26 @@
 //! rules IPv6 too) holds one of our groups. The kernel gives it an identifier of its own and only the replies to it.
 //! A raw socket (raw(7)) needs CAP_NET_RAW and sees every ICMP message of the host.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io::IoSliceMut;
-use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
+use nix::libc::sock_extended_err;
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
-    SockaddrStorage, recvmsg, sendto, setsockopt, socket, sockopt,
+    SockaddrLike, SockaddrStorage, TimestampingFlag, bind, recvmsg, sendto, setsockopt, socket, sockopt,
 };
 use nix::sys::stat::fstat;
 use nix::sys::time::TimeSpec;
 
-use super::packet::{self, Echo, PAYLOAD, Version};
-use super::session::{Address, Moment};
+use super::packet::{self, Echo, ErrorKind, Message, Version};
+use super::session::{Address, Moment, Reply};
 
 /// What a packet may take up in a socket's buffer, the kernel's own bookkeeping included.
 const PACKET_ROOM: usize = 4096;
@@ -56,6 +60,42 @@ pub enum Send {
     Refused(Errno),
 }
 
+/// How probes are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Bytes of a probe after its ICMP header.
+    pub size: usize,
+    /// TTL, or hop limit; `None`: the host's own.
+    pub ttl: Option<u8>,
+    /// Differentiated services codepoint (RFC 2474).
+    pub dscp: u8,
+    /// The addresses they come from, at most one of each version, with the interface's name for a link-local one; of a
+    /// version without one, the kernel chooses.
+    pub sources: Vec<(IpAddr, Option<String>)>,
+    /// The interface they leave by and replies come in by.
+    pub interface: Option<String>,
+    /// Whether the kernel tells when each has left.
+    pub tx_timestamps: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // As many bytes as ping(8) sends.
+        Self { size: 56, ttl: None, dscp: 0, sources: Vec::new(), interface: None, tx_timestamps: false }
+    }
+}
+
+/// What a socket has to tell.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An echo reply.
+    Reply(Reply<'a>),
+    /// An ICMP error about a request to that address.
+    Error(Address, Echo<'a>, ErrorKind),
+    /// A packet as it left, with the link's header, and when, on the realtime clock, since the epoch.
+    Left(&'a [u8], Duration),
+}
+
 /// An ICMP socket of one version of IP. Nothing on it blocks.
 #[derive(Debug)]
 pub struct Socket {
@@ -63,33 +103,43 @@ pub struct Socket {
     version: Version,
     /// The identifier that replies must bear; `None` on a datagram socket, where the kernel sees to it.
     id: Option<u16>,
-    control: Vec<u8>,
+    settings: Settings,
+    message: Vec<u8>,
+    packets: Buffer,
+    queue: Buffer,
 }
 
-/// Why there is no socket: the errors of the datagram and of the raw attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoSocket {
-    version: Version,
-    datagram: Errno,
-    raw: Errno,
+/// Why there is no socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoSocket {
+    /// The errors of the datagram and of the raw attempt.
+    Denied(Version, Errno, Errno),
+    /// What could not be set on it, and what to do.
+    Setting(Version, String, Errno, &'static str),
 }
 
-impl std::fmt::Display for NoSocket {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { version, datagram, raw } = self;
-        let name = version.word();
-        if *raw == Errno::EAFNOSUPPORT {
-            return write!(out, "this host has no {name}");
+impl fmt::Display for NoSocket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(version, _, Errno::EAFNOSUPPORT) => {
+                write!(out, "this host has no {}", version.word())
+            }
+            Self::Denied(version, datagram, raw) => {
+                let (name, datagram, reason) = (version.word(), datagram.desc(), raw.desc());
+                write!(out, "no {name} ICMP socket: datagram: {datagram}, raw: {reason}")?;
+                if matches!(raw, Errno::EPERM | Errno::EACCES) {
+                    write!(
+                        out,
+                        "; either let the group in (sysctl net.ipv4.ping_group_range=\"GID GID\") or give promdrop \
+                         CAP_NET_RAW"
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Setting(version, what, error, cure) => {
+                write!(out, "{} probes can't {what}: {}{cure}", version.word(), error.desc())
+            }
         }
-        write!(out, "no {name} ICMP socket: datagram: {}, raw: {}", datagram.desc(), raw.desc())?;
-        if matches!(raw, Errno::EPERM | Errno::EACCES) {
-            write!(
-                out,
-                "; either let the group in (sysctl net.ipv4.ping_group_range=\"GID GID\") or give promdrop \
-                 CAP_NET_RAW"
-            )?;
-        }
-        Ok(())
     }
 }
 
@@ -97,28 +147,39 @@ impl Socket {
     /// Opens one with room for `replies` unread replies. `id` is used where the kernel does not give one.
     ///
     /// # Errors
-    /// Where neither kind can be had.
-    pub fn open(version: Version, id: u16, replies: usize) -> Result<Self, NoSocket> {
-        let opened = match open(version, SockType::Datagram) {
-            Ok(fd) => prepare(&fd, replies).map(|()| (fd, None)),
+    /// Where neither kind can be had, or one of the settings.
+    pub fn open(version: Version, id: u16, replies: usize, settings: &Settings) -> Result<Self, NoSocket> {
+        let (fd, id) = match open(version, SockType::Datagram) {
+            Ok(fd) => (fd, None),
             Err(datagram) => match open(version, SockType::Raw) {
-                Ok(fd) => prepare(&fd, replies).map(|()| (fd, Some(id))),
-                Err(raw) => return Err(NoSocket { version, datagram, raw }),
+                Ok(fd) => (fd, Some(id)),
+                Err(raw) => return Err(NoSocket::Denied(version, datagram, raw)),
             },
         };
-        let (fd, id) = opened.map_err(|error| NoSocket { version, datagram: error, raw: error })?;
-        let control = nix::cmsg_space!(TimeSpec);
-        Ok(Self { fd, version, id, control })
+        let refused = |error| NoSocket::Setting(version, "be sent".to_owned(), error, "");
+        make_room(&fd, replies, settings.size).map_err(refused)?;
+        // A raw socket hears errors like anything else.
+        hear(&fd, version, id.is_none(), settings.tx_timestamps).map_err(refused)?;
+        apply(&fd, version, settings)?;
+        let room = packet::room(settings.size);
+        Ok(Self {
+            fd,
+            version,
+            id,
+            settings: settings.clone(),
+            message: Vec::new(),
+            packets: Buffer::new(room),
+            queue: Buffer::new(room),
+        })
     }
 
-    /// Sends probe `number` to `target`.
-    pub fn send(&self, target: Address, number: u16, payload: &[u8; PAYLOAD]) -> Send {
-        let request = packet::request(self.version, self.id.unwrap_or(0), number, payload);
+    /// Sends the probe `number` with `cookie` to `target`.
+    pub fn send(&mut self, target: Address, number: u16, cookie: u64) -> Send {
+        let id = self.id.unwrap_or(0);
+        packet::request(self.version, id, number, cookie, self.settings.size, &mut self.message);
         let sent = match target.ip {
-            IpAddr::V4(ip) => self.send_to(&request, &SockaddrIn::from(SocketAddrV4::new(ip, 0))),
-            IpAddr::V6(ip) => {
-                self.send_to(&request, &SockaddrIn6::from(SocketAddrV6::new(ip, 0, 0, target.zone)))
-            }
+            IpAddr::V4(ip) => self.send_to(&SockaddrIn::from(SocketAddrV4::new(ip, 0))),
+            IpAddr::V6(ip) => self.send_to(&SockaddrIn6::from(SocketAddrV6::new(ip, 0, 0, target.zone))),
         };
         match sent {
             Ok(_) => Send::Sent,
@@ -128,57 +189,55 @@ impl Socket {
         }
     }
 
-    fn send_to(&self, request: &[u8], to: &dyn nix::sys::socket::SockaddrLike) -> nix::Result<usize> {
-        sendto(self.fd.as_raw_fd(), request, to, MsgFlags::MSG_DONTWAIT)
+    fn send_to(&self, to: &dyn SockaddrLike) -> nix::Result<usize> {
+        sendto(self.fd.as_raw_fd(), &self.message, to, MsgFlags::MSG_DONTWAIT)
     }
 
-    /// Hands every waiting reply to `take`, with its source and the kernel's stamp, but at most `most` packets, lest a
-    /// flood keep us here. Whether all was read.
+    /// Hands everything that waits to `take`, but at most `most` packets, lest a flood keep us here. Whether all was
+    /// read.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn receive(
-        &mut self,
-        most: usize,
-        mut take: impl FnMut(Address, &Echo<'_>, Option<Duration>),
-    ) -> nix::Result<bool> {
-        // Room for the longest IPv4 header and one of our messages. What is longer is none of ours.
-        let mut bytes = [0; 256];
+    pub fn receive(&mut self, most: usize, mut take: impl FnMut(Event<'_>)) -> nix::Result<bool> {
+        // What nobody answers has left, too, and would fill the queue.
+        if self.settings.tx_timestamps {
+            self.read_queue(&mut take)?;
+        }
         for _ in 0..most {
-            let (length, source, stamp) = {
-                let mut pieces = [IoSliceMut::new(&mut bytes)];
-                let received = recvmsg::<SockaddrStorage>(
-                    self.fd.as_raw_fd(),
-                    &mut pieces,
-                    Some(&mut self.control),
-                    MsgFlags::MSG_DONTWAIT,
-                );
-                let received = match received {
-                    Ok(received) => received,
-                    Err(Errno::EAGAIN) => return Ok(true),
-                    Err(Errno::EINTR) => continue,
-                    Err(error) => return Err(error),
-                };
-                let stamp = received.cmsgs().into_iter().flatten().find_map(|message| match message {
-                    ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
-                    _ => None,
-                });
-                (received.bytes, received.address.as_ref().and_then(address), stamp)
+            let received = match self.packets.receive(&self.fd, MsgFlags::empty()) {
+                Ok(Some(received)) => received,
+                Ok(None) => return Ok(true),
+                // An ICMP error makes the next call fail, once, whatever it is.
+                Err(error) => match self.read_queue(&mut take)? {
+                    0 => return Err(error),
+                    _ => continue,
+                },
             };
-            let Some(packet) = bytes.get(..length) else { continue };
-            let message = match (self.version, self.id) {
-                // Only a raw IPv4 socket hands out the IP header.
-                (Version::V4, Some(_)) => packet::after_ipv4_header(packet),
-                _ => Some(packet),
-            };
-            let echo = message.and_then(|message| packet::reply(self.version, message));
-            if let (Some(echo), Some(source)) = (echo, source)
-                && self.id.is_none_or(|id| id == echo.id)
-            {
-                take(source, &echo, stamp);
+            // A probe left before its reply came.
+            if self.settings.tx_timestamps {
+                self.read_queue(&mut take)?;
+            }
+            if let Some(event) = heard(self.version, self.id, self.packets.bytes(&received), &received) {
+                take(event);
             }
         }
         Ok(false)
+    }
+
+    /// Hands everything in the error queue to `take`: ICMP errors, and packets that have left. How much it was.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn read_queue(&mut self, take: &mut impl FnMut(Event<'_>)) -> nix::Result<usize> {
+        let mut read = 0;
+        while let Some(received) = self.queue.receive(&self.fd, MsgFlags::MSG_ERRQUEUE)? {
+            read += 1;
+            let bytes = self.queue.bytes(&received);
+            if let Some(event) = queued(self.version, bytes, &received) {
+                take(event);
+            }
+        }
+        Ok(read)
     }
 
     /// The version of IP it speaks.
@@ -199,6 +258,109 @@ impl Socket {
             fs::read_to_string(format!("/proc/thread-self/net/{table}")).map(|text| drops(&text, inode))
         };
         fstat(&self.fd).ok().and_then(|stat| read(stat.st_ino).ok().flatten()).unwrap_or(0)
+    }
+}
+
+/// What one call received.
+#[derive(Debug, Default)]
+struct Received {
+    length: usize,
+    /// Who sent it; of what is in the error queue, where it went.
+    peer: Option<Address>,
+    stamp: Option<Duration>,
+    hop_limit: Option<u8>,
+    error: Option<sock_extended_err>,
+}
+
+/// Room for a packet and what the kernel says of it.
+#[derive(Debug)]
+struct Buffer {
+    bytes: Vec<u8>,
+    control: Vec<u8>,
+}
+
+impl Buffer {
+    fn new(size: usize) -> Self {
+        // SCM_TIMESTAMPNS, SCM_TIMESTAMPING, a hop limit; a sock_extended_err with the address of who sent the error.
+        let control = nix::cmsg_space!(TimeSpec, [TimeSpec; 3], i32, [u8; 16 + 28]);
+        Self { bytes: vec![0; size], control }
+    }
+
+    /// Receives one packet; `None` where none waits.
+    fn receive(&mut self, fd: &OwnedFd, flags: MsgFlags) -> nix::Result<Option<Received>> {
+        loop {
+            let mut pieces = [IoSliceMut::new(&mut self.bytes)];
+            let flags = flags | MsgFlags::MSG_DONTWAIT;
+            let message =
+                match recvmsg::<SockaddrStorage>(fd.as_raw_fd(), &mut pieces, Some(&mut self.control), flags)
+                {
+                    Ok(message) => message,
+                    Err(Errno::EAGAIN) => return Ok(None),
+                    Err(Errno::EINTR) => continue,
+                    Err(error) => return Err(error),
+                };
+            let peer = message.address.as_ref().and_then(address);
+            let mut received = Received { length: message.bytes, peer, ..Received::default() };
+            for control in message.cmsgs().into_iter().flatten() {
+                match control {
+                    ControlMessageOwned::ScmTimestampns(at) => received.stamp = Some(Duration::from(at)),
+                    ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => {
+                        received.hop_limit = u8::try_from(hops).ok();
+                    }
+                    ControlMessageOwned::Ipv4RecvErr(error, _)
+                    | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+                        received.error = Some(error);
+                    }
+                    _ => {}
+                }
+            }
+            return Ok(Some(received));
+        }
+    }
+
+    fn bytes(&self, received: &Received) -> &[u8] {
+        self.bytes.get(..received.length).unwrap_or_default()
+    }
+}
+
+/// What a packet is, if it is for us.
+fn heard<'a>(version: Version, id: Option<u16>, packet: &'a [u8], received: &Received) -> Option<Event<'a>> {
+    let source = received.peer?;
+    let (message, hop_limit) = match (version, id) {
+        // Only a raw IPv4 socket hands out the IP header.
+        (Version::V4, Some(_)) => (packet::after_ipv4_header(packet)?, packet::ttl(packet)),
+        _ => (packet, received.hop_limit),
+    };
+    let ours = |echo: &Echo<'_>| id.is_none_or(|id| id == echo.id);
+    match packet::read(version, message)? {
+        Message::Reply(echo) if ours(&echo) => {
+            Some(Event::Reply(Reply { source, echo, hop_limit, stamp: received.stamp }))
+        }
+        Message::Error(kind, ip, echo) if ours(&echo) => {
+            // Who tells of a neighbour is one himself.
+            let local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+            let target = Address { ip, zone: if local { source.zone } else { 0 } };
+            Some(Event::Error(target, echo, kind))
+        }
+        Message::Reply(_) | Message::Error(..) => None,
+    }
+}
+
+/// What an entry of the error queue is (linux/errqueue.h): an ICMP error with the request from its ICMP header on, or a
+/// packet as it left.
+fn queued<'a>(version: Version, packet: &'a [u8], received: &Received) -> Option<Event<'a>> {
+    // SO_EE_ORIGIN_...
+    const ICMP: u8 = 2;
+    const ICMP6: u8 = 3;
+    const TIMESTAMPING: u8 = 4;
+    let error = received.error?;
+    match error.ee_origin {
+        ICMP | ICMP6 => {
+            let kind = ErrorKind::of(version, error.ee_type, error.ee_code)?;
+            Some(Event::Error(received.peer?, packet::echo_request(version, packet)?, kind))
+        }
+        TIMESTAMPING => Some(Event::Left(packet, received.stamp?)),
+        _ => None,
     }
 }
 
@@ -224,9 +386,10 @@ fn open(version: Version, kind: SockType) -> nix::Result<OwnedFd> {
     socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, protocol)
 }
 
-fn prepare(fd: &OwnedFd, replies: usize) -> nix::Result<()> {
-    setsockopt(fd, sockopt::ReceiveTimestampns, &true)?;
-    let room = replies.saturating_mul(PACKET_ROOM).clamp(1 << 20, MOST_ROOM);
+/// Makes room for so many replies with `size` bytes.
+fn make_room(fd: &OwnedFd, replies: usize, size: usize) -> nix::Result<()> {
+    let packet = PACKET_ROOM.saturating_add(size.saturating_mul(2));
+    let room = replies.saturating_mul(packet).clamp(1 << 20, MOST_ROOM);
     // Past the sysctls' limits with CAP_NET_ADMIN only; without it, as far as they let. Probes to neighbours that are
     // not there wait in the send buffer for seconds, and must not hold up the rest.
     if setsockopt(fd, sockopt::RcvBufForce, &room).is_err() {
@@ -234,6 +397,68 @@ fn prepare(fd: &OwnedFd, replies: usize) -> nix::Result<()> {
     }
     if setsockopt(fd, sockopt::SndBufForce, &room).is_err() {
         setsockopt(fd, sockopt::SndBuf, &room)?;
+    }
+    Ok(())
+}
+
+/// Has the kernel tell what it knows of each packet.
+fn hear(fd: &OwnedFd, version: Version, errors: bool, tx_timestamps: bool) -> nix::Result<()> {
+    setsockopt(fd, sockopt::ReceiveTimestampns, &true)?;
+    if tx_timestamps {
+        // With the packet itself: numbers in their place (SOF_TIMESTAMPING_OPT_ID) skip some where sends fail.
+        let left =
+            TimestampingFlag::SOF_TIMESTAMPING_TX_SOFTWARE | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE;
+        setsockopt(fd, sockopt::Timestamping, &left)?;
+    }
+    match version {
+        Version::V4 => {
+            setsockopt(fd, sockopt::Ipv4RecvTtl, &true)?;
+            setsockopt(fd, sockopt::Ipv4RecvErr, &errors)
+        }
+        Version::V6 => {
+            setsockopt(fd, sockopt::Ipv6RecvHopLimit, &true)?;
+            setsockopt(fd, sockopt::Ipv6RecvErr, &errors)
+        }
+    }
+}
+
+/// Sets how probes leave.
+fn apply(fd: &OwnedFd, version: Version, settings: &Settings) -> Result<(), NoSocket> {
+    let refused = |what: String, cure| move |error| NoSocket::Setting(version, what, error, cure);
+    let class = i32::from(settings.dscp) << 2;
+    if class != 0 {
+        let set = match version {
+            Version::V4 => setsockopt(fd, sockopt::Ipv4Tos, &class),
+            Version::V6 => setsockopt(fd, sockopt::Ipv6TClass, &class),
+        };
+        set.map_err(refused(format!("have the DSCP {}", settings.dscp), "; remove `dscp`"))?;
+    }
+    if let Some(ttl) = settings.ttl.map(i32::from) {
+        let set = match version {
+            Version::V4 => setsockopt(fd, sockopt::Ipv4Ttl, &ttl),
+            Version::V6 => setsockopt(fd, sockopt::Ipv6Ttl, &ttl),
+        };
+        set.map_err(refused(format!("have the TTL {ttl}"), "; remove `ttl`"))?;
+    }
+    if let Some(interface) = &settings.interface {
+        let set = setsockopt(fd, sockopt::BindToDevice, &OsString::from(interface));
+        set.map_err(refused(
+            format!("leave by {interface}"),
+            "; is there such an interface? `ip link` shows them",
+        ))?;
+    }
+    let source = settings.sources.iter().find(|(ip, _)| Version::of(*ip) == version);
+    if let Some((ip, interface)) = source {
+        const CURE: &str = "; is it this host's? `ip address` shows those it has";
+        let zone = interface.as_deref().map_or(Ok(0), if_nametoindex);
+        let bound = zone.and_then(|zone| {
+            let from = match ip {
+                IpAddr::V4(ip) => SocketAddr::V4(SocketAddrV4::new(*ip, 0)),
+                IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(*ip, 0, 0, zone)),
+            };
+            bind(fd.as_raw_fd(), &SockaddrStorage::from(from))
+        });
+        bound.map_err(refused(format!("come from {ip}"), CURE))?;
     }
     Ok(())
 }
@@ -265,7 +490,7 @@ mod tests {
 
     #[test]
     fn the_message_tells_what_is_missing() {
-        let show = |datagram, raw| NoSocket { version: Version::V6, datagram, raw }.to_string();
+        let show = |datagram, raw| NoSocket::Denied(Version::V6, datagram, raw).to_string();
         let privilege = show(Errno::EACCES, Errno::EPERM);
         assert!(privilege.contains("sysctl net.ipv4.ping_group_range=") && privilege.contains("CAP_NET_RAW"));
         assert_eq!(show(Errno::EAFNOSUPPORT, Errno::EAFNOSUPPORT), "this host has no ipv6");

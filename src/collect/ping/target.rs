@@ -7,13 +7,18 @@ use crate::config::fields::read_labels;
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, read_text};
 use crate::exposition::family::Labels;
 
-/// What is pinged: a name for the resolver, or an address as it is.
+/// What stands in a file for the default gateway.
+pub const GATEWAY: &str = "default-gateway";
+
+/// What is pinged: a name for the resolver, an address as it is, or what the routes say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     /// A host name (RFC 1123 section 2.1), in lower case and without a final dot.
     Name(String),
     /// An address, with the interface's name for a link-local one.
     Address(IpAddr, Option<String>),
+    /// The host's default gateway.
+    Gateway,
 }
 
 /// What a family key asks for: one version of IP, or `None`, the first address that the resolver gives.
@@ -33,6 +38,8 @@ pub struct Target {
     pub host: Host,
     /// Which addresses will do. Of a literal, its own version.
     pub wanted: Wanted,
+    /// Whether all its addresses are probed, or the first.
+    pub all_addresses: bool,
     /// Labels of its own.
     pub labels: Labels,
 }
@@ -51,6 +58,9 @@ impl Target {
 impl Host {
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, Wrong> {
+        if text == GATEWAY {
+            return Ok(Host::Gateway);
+        }
         if text.contains(':') {
             return ipv6(text);
         }
@@ -105,14 +115,24 @@ fn ipv6(text: &str) -> Result<Host, Wrong> {
             format!("{text} has an interface, but only link-local addresses (fe80::/10) need one"),
             format!("write {ip}"),
         )),
-        // IFNAMSIZ of <linux/if.h> is 16 with the final NUL; dev_valid_name() refuses the rest.
-        Some(zone)
-            if zone.is_empty() || zone.len() > 15 || zone.contains(['/', ':', '%', '\0', ' ', '\t']) =>
-        {
-            Err(Wrong::new(format!("`{zone}` is not an interface's name"), format!("write {ip}%eth0, say")))
+        Some(zone) => {
+            check_interface(zone, &format!("{ip}%eth0"))?;
+            Ok(Host::Address(IpAddr::V6(ip), Some(zone.to_owned())))
         }
-        zone => Ok(Host::Address(IpAddr::V6(ip), zone.map(str::to_owned))),
+        None => Ok(Host::Address(IpAddr::V6(ip), None)),
     }
+}
+
+/// Checks the name of an interface, of which `example` has one.
+pub fn check_interface(name: &str, example: &str) -> Result<(), Wrong> {
+    // IFNAMSIZ of <linux/if.h> is 16 with the final NUL; dev_valid_name() refuses the rest.
+    if name.is_empty() || name.len() > 15 || name.contains(['/', ':', '%', '\0', ' ', '\t']) {
+        return Err(Wrong::new(
+            format!("`{name}` is not an interface's name"),
+            format!("write {example}, say"),
+        ));
+    }
+    Ok(())
 }
 
 fn name(text: &str) -> Result<Host, Wrong> {
@@ -170,7 +190,8 @@ impl Field for Target {
         match &node.value {
             Value::Text(text) => {
                 let host = Host::read(node, problems)?;
-                Some(Target { text: text.clone(), wanted: version(&host), host, labels: Vec::new() })
+                let wanted = version(&host);
+                Some(Target { text: text.clone(), host, wanted, all_addresses: false, labels: Vec::new() })
             }
             Value::Map(_) => read_map(node, problems),
             other => {
@@ -188,6 +209,7 @@ fn read_map(node: &Node, problems: &Problems) -> Option<Target> {
     let host = section.required::<Host>("host", "write `host: NAME`, a name or an address");
     let text = section.node("host");
     let family = section.optional::<Family>("family").map(|family| family.0);
+    let all_addresses = section.optional::<bool>("all_addresses").unwrap_or(false);
     let labels = match section.node("labels") {
         Some(node) => read_labels(node, problems),
         None => Some(Vec::new()),
@@ -200,15 +222,20 @@ fn read_map(node: &Node, problems: &Problems) -> Option<Target> {
             format!("the host is an {} address, so its family can't be {}", literal.word(), wanted.word());
         section.report("family", Wrong::new(message, "remove `family`"));
     }
+    if literal.is_some() && all_addresses {
+        let wrong = Wrong::new("the host is an address, which has no others", "remove `all_addresses`");
+        section.report("all_addresses", wrong);
+    }
     section.finish();
     let Value::Text(text) = &text?.value else { return None };
-    Some(Target { text: text.clone(), host: host?, wanted: literal.or(family.flatten()), labels: labels? })
+    let wanted = literal.or(family.flatten());
+    Some(Target { text: text.clone(), host: host?, wanted, all_addresses, labels: labels? })
 }
 
-/// The version of a literal; `None` of a name.
+/// The version of a literal; `None` of the rest.
 fn version(host: &Host) -> Wanted {
     match host {
-        Host::Name(_) => None,
+        Host::Name(_) | Host::Gateway => None,
         Host::Address(IpAddr::V4(_), _) => Some(Version::V4),
         Host::Address(IpAddr::V6(_), _) => Some(Version::V6),
     }
@@ -228,6 +255,12 @@ mod tests {
         for address in ["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1"] {
             assert_eq!(Host::parse(address), Ok(Host::Address(address.parse().unwrap(), None)));
         }
+        assert_eq!(Host::parse("default-gateway"), Ok(Host::Gateway));
+        assert_eq!(
+            Host::parse("default-gateway."),
+            Ok(Host::Name("default-gateway".into())),
+            "one of that name"
+        );
         let local = Host::Address("fe80::1".parse().unwrap(), Some("eth0".to_owned()));
         assert_eq!(Host::parse("fe80::1%eth0"), Ok(local));
     }

@@ -1,0 +1,137 @@
+//! Sends a session's probes and takes what comes back, until all is over.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::packet::{self, Version};
+use super::session::{self, Address, Moment, Session, TICK};
+use super::socket::{Event, Send, Socket};
+use crate::collect::stop::Stop;
+
+/// How long a probe that finds no room is tried again before it is given up.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// Packets read at a stretch, so that a flood of them stops neither the sending nor the end of the run.
+const GULP: usize = 4096;
+
+/// Why an exchange has no end.
+#[derive(Debug)]
+pub enum Error {
+    /// promdrop was told to end.
+    Stopped,
+    /// The kernel's, while receiving.
+    Receiving(Errno),
+}
+
+/// Sends the session's probes and takes the replies until all is over. Returns why the kernel refused what it refused.
+///
+/// # Errors
+/// See [`Error`].
+pub fn exchange(
+    session: &mut Session,
+    sockets: &mut [Socket],
+    stop: &Stop,
+) -> Result<BTreeMap<Address, Errno>, Error> {
+    let mut refusals = BTreeMap::new();
+    let mut full_since: Option<Instant> = None;
+    loop {
+        send_due(session, sockets, &mut full_since, &mut refusals);
+        // Whatever has come by now is read before it is judged late.
+        let now = Instant::now();
+        let mut busy = false;
+        for socket in sockets.iter_mut() {
+            let (version, mut read, mut events) = (socket.version(), Moment::now(), 0_u32);
+            let all = socket.receive(GULP, |event| {
+                // Reading the clocks costs as much as reading a packet, so a batch shares them.
+                if events % 64 == 63 {
+                    read = Moment::now();
+                }
+                events += 1;
+                take(session, version, &event, read);
+            });
+            busy |= !all.map_err(Error::Receiving)? || events > 0;
+        }
+        let Some(until) = session.wait_until(now) else { return Ok(refusals) };
+        let wait = until.saturating_duration_since(Instant::now());
+        // The kernel stamps what comes, so there is no hurry: after some replies, and between the ticks of a round,
+        // only `stop` can end the wait, instead of every single packet.
+        let stopped = if wait.is_zero() && full_since.is_none() {
+            stop.is_raised()
+        } else if busy || wait <= TICK {
+            stop.wait(TICK)
+        } else {
+            wait_for_packets(sockets, stop, wait)
+        };
+        if stopped {
+            return Err(Error::Stopped);
+        }
+    }
+}
+
+fn take(session: &mut Session, version: Version, event: &Event<'_>, read: Moment) {
+    match event {
+        Event::Reply(reply) => _ = session.reply(reply, read),
+        Event::Error(target, echo, kind) => _ = session.error(*target, echo, *kind),
+        Event::Left(frame, stamp) => {
+            if let Some(number) = packet::find_request(version, frame, |number| session.cookie(number)) {
+                session.left(number, *stamp);
+            }
+        }
+    }
+}
+
+/// Sends what is due, at most one burst.
+fn send_due(
+    session: &mut Session,
+    sockets: &mut [Socket],
+    full_since: &mut Option<Instant>,
+    refusals: &mut BTreeMap<Address, Errno>,
+) {
+    let begin = Instant::now();
+    for _ in 0..session::BURST {
+        let Some((number, target)) = session.due(begin) else { return };
+        let version = Version::of(target.ip);
+        let Some(socket) = sockets.iter_mut().find(|socket| socket.version() == version) else {
+            session.skip();
+            continue;
+        };
+        let cookie = session.cookie(number);
+        let mut at = Moment::now();
+        let mut sent = socket.send(target, number, cookie);
+        // An ICMP error about another probe makes the next call fail, once, whatever it is.
+        if let Send::Refused(_) = sent
+            && socket.read_queue(&mut |event| take(session, version, &event, at)).is_ok_and(|read| read > 0)
+        {
+            at = Moment::now();
+            sent = socket.send(target, number, cookie);
+        }
+        match sent {
+            Send::Sent => {
+                *full_since = None;
+                session.sent(at);
+            }
+            Send::Refused(error) => {
+                refusals.insert(target, error);
+                session.refused();
+            }
+            Send::Full if at.monotonic.duration_since(*full_since.get_or_insert(at.monotonic)) < PATIENCE => {
+                return;
+            }
+            Send::Full => session.skip(),
+        }
+    }
+}
+
+/// Waits at most `limit` for a packet or for `stop`; whether that was raised.
+fn wait_for_packets(sockets: &[Socket], stop: &Stop, limit: Duration) -> bool {
+    let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+    fds.extend(sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+    // Rounded up, or the last part of a millisecond would be spent polling.
+    let limit = PollTimeout::try_from(limit.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+    // An interrupted wait is a short one; the caller looks again.
+    let _ = poll(&mut fds, limit);
+    fds.first().and_then(PollFd::any).unwrap_or(false)
+}
