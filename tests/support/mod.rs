@@ -7,6 +7,7 @@ pub mod host;
 pub mod meaning;
 pub mod mounts;
 pub mod netns;
+pub mod pinging;
 pub mod processes;
 pub mod prometheus;
 pub mod random;

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, IoSliceMut, PipeWriter};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -55,10 +56,24 @@ impl Reply {
     }
 }
 
+/// A request as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub target: IpAddr,
+    pub source: IpAddr,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// The byte of the differentiated services and of ECN.
+    pub class: u8,
+    /// The ICMP message.
+    pub message: Vec<u8>,
+}
+
 /// Answers all echo requests to addresses of this network namespace, in place of the kernel, until it is dropped.
 pub struct Responder {
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
+    requests: Receiver<Request>,
 }
 
 impl Responder {
@@ -71,12 +86,20 @@ impl Responder {
         let sockets = [raw(AddressFamily::Inet), raw(AddressFamily::Inet6)];
         setsockopt(&sockets[0], sockopt::Ipv4PacketInfo, &true).unwrap();
         setsockopt(&sockets[1], sockopt::Ipv6RecvPacketInfo, &true).unwrap();
+        setsockopt(&sockets[1], sockopt::Ipv6RecvHopLimit, &true).unwrap();
+        setsockopt(&sockets[1], sockopt::Ipv6RecvTClass, &true).unwrap();
         for socket in &sockets {
             setsockopt(socket, sockopt::RcvBufForce, &(64 << 20)).unwrap();
         }
         let (stopped, stop) = io::pipe().unwrap();
-        let thread = thread::spawn(move || serve(&sockets, &stopped, policy));
-        Self { stop: Some(stop), thread: Some(thread) }
+        let (log, requests) = channel();
+        let thread = thread::spawn(move || serve(&sockets, &stopped, &log, policy));
+        Self { stop: Some(stop), thread: Some(thread), requests }
+    }
+
+    /// The requests that have come since it was asked last.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.try_iter().collect()
     }
 }
 
@@ -106,21 +129,27 @@ struct Outgoing {
     message: Vec<u8>,
 }
 
-fn serve(sockets: &[OwnedFd; 2], stopped: &impl AsFd, mut policy: impl FnMut(IpAddr, u32) -> Vec<Reply>) {
+fn serve(
+    sockets: &[OwnedFd; 2],
+    stopped: &impl AsFd,
+    log: &Sender<Request>,
+    mut policy: impl FnMut(IpAddr, u32) -> Vec<Reply>,
+) {
     let mut seen: HashMap<IpAddr, u32> = HashMap::new();
     let mut senders: HashMap<IpAddr, OwnedFd> = HashMap::new();
     let mut waiting: BTreeMap<(Instant, u64), Outgoing> = BTreeMap::new();
     let mut number = 0;
     loop {
         for socket in sockets {
-            while let Some((target, to, request)) = receive(socket) {
+            while let Some((to, request)) = receive(socket) {
                 let now = Instant::now();
-                let count = seen.entry(target).or_default();
-                for reply in policy(target, *count) {
+                let count = seen.entry(request.target).or_default();
+                for reply in policy(request.target, *count) {
                     number += 1;
-                    waiting.insert((now + reply.delay, number), answer(target, to, &request, reply.change));
+                    waiting.insert((now + reply.delay, number), answer(to, &request, reply.change));
                 }
                 *count += 1;
+                log.send(request).unwrap();
             }
         }
         while let Some(next) = waiting.first_entry()
@@ -149,41 +178,47 @@ fn serve(sockets: &[OwnedFd; 2], stopped: &impl AsFd, mut policy: impl FnMut(IpA
     }
 }
 
-/// The next echo request: its target, who sent it, the ICMP message.
-fn receive(socket: &OwnedFd) -> Option<(IpAddr, SockaddrStorage, Vec<u8>)> {
+/// The next echo request, and who is to be answered.
+fn receive(socket: &OwnedFd) -> Option<(SockaddrStorage, Request)> {
     loop {
-        let mut bytes = [0; 2048];
-        let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo);
-        let (length, from, target) = {
-            let mut pieces = [IoSliceMut::new(&mut bytes)];
-            let received = recvmsg::<SockaddrStorage>(
-                socket.as_raw_fd(),
-                &mut pieces,
-                Some(&mut control),
-                MsgFlags::empty(),
-            );
-            let received = received.ok()?;
-            let target = received.cmsgs().unwrap().find_map(|message| match message {
+        let mut bytes = vec![0; 1 << 16];
+        let mut control = nix::cmsg_space!(nix::libc::in6_pktinfo, i32, i32);
+        let mut pieces = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::empty();
+        let received =
+            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags).ok()?;
+        let (mut target, mut hop_limit, mut class) = (None, 0, 0);
+        for message in received.cmsgs().unwrap() {
+            match message {
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()))
+                    target = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
                 }
-                ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
-                _ => None,
-            });
-            (received.bytes, received.address.unwrap(), target.unwrap())
-        };
-        let (message, request) = match target {
-            IpAddr::V4(_) => (&bytes[usize::from(bytes[0] & 15) * 4..length], 8),
-            IpAddr::V6(_) => (&bytes[..length], 128),
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    target = Some(IpAddr::from(info.ipi6_addr.s6_addr));
+                }
+                ControlMessageOwned::Ipv6HopLimit(hops) => hop_limit = hops as u8,
+                ControlMessageOwned::Ipv6TClass(byte) => class = byte as u8,
+                _ => {}
+            }
+        }
+        let (length, from, target) = (received.bytes, received.address.unwrap(), target.unwrap());
+        let (message, request, source) = match target {
+            IpAddr::V4(_) => {
+                (hop_limit, class) = (bytes[8], bytes[1]);
+                let source = IpAddr::V4(from.as_sockaddr_in().unwrap().ip());
+                (&bytes[usize::from(bytes[0] & 15) * 4..length], 8, source)
+            }
+            IpAddr::V6(_) => (&bytes[..length], 128, IpAddr::V6(from.as_sockaddr_in6().unwrap().ip())),
         };
         if message[0] == request {
-            return Some((target, from, message.to_vec()));
+            return Some((from, Request { target, source, hop_limit, class, message: message.to_vec() }));
         }
     }
 }
 
-fn answer(target: IpAddr, to: SockaddrStorage, request: &[u8], change: Change) -> Outgoing {
-    let mut message = request.to_vec();
+fn answer(to: SockaddrStorage, request: &Request, change: Change) -> Outgoing {
+    let target = request.target;
+    let mut message = request.message.clone();
     let mut from = target;
     message[0] = if target.is_ipv4() { 0 } else { 129 };
     match change {

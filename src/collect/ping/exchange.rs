@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// Packets read at a stretch, so that a flood of them stops neither the sending nor the end of the run.
 const GULP: usize = 4096;
 
+/// How often a send is repeated that fails for an ICMP error about another probe: meanwhile one more can come.
+const TRIES: usize = 8;
+
 /// Why an exchange has no end.
 #[derive(Debug)]
 pub enum Error {
@@ -102,9 +105,13 @@ fn send_due(
         let mut at = Moment::now();
         let mut sent = socket.send(target, number, cookie);
         // An ICMP error about another probe makes the next call fail, once, whatever it is.
-        if let Send::Refused(_) = sent
-            && socket.read_queue(&mut |event| take(session, version, &event, at)).is_ok_and(|read| read > 0)
-        {
+        for _ in 0..TRIES {
+            let mut taken = |event: Event<'_>| take(session, version, &event, at);
+            let queued =
+                matches!(sent, Send::Refused(_)) && socket.read_queue(&mut taken).is_ok_and(|n| n > 0);
+            if !queued {
+                break;
+            }
             at = Moment::now();
             sent = socket.send(target, number, cookie);
         }

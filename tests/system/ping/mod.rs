@@ -1,109 +1,25 @@
 //! Ping against the kernel's sockets, with a responder that answers as the case says.
 
-use std::collections::BTreeMap;
-use std::fs;
+mod errors;
+mod options;
+
 use std::net::IpAddr;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use promdrop::collect::State;
 use promdrop::collect::ping::packet::Version;
 use promdrop::collect::ping::session::Address;
 use promdrop::collect::ping::socket::{Event, Send, Settings, Socket};
-use promdrop::collect::stop::Stop;
-use promdrop::collect::trace::Trace;
-use promdrop::collect::{Collection, Collector, Failure, Run, State, ping};
-use promdrop::config::yaml::{Section, decode};
-use promdrop::config::{Header, OnFailure};
-use promdrop::exposition::{Family, Sample};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::support::need;
 use crate::support::netns::in_fresh;
+use crate::support::pinging::{
+    DATAGRAM, RAW, allow, collect, collector, in_histogram, local_addresses, run, value, values,
+};
 use crate::support::responder::{Change, Reply, Responder};
-
-/// The kinds of socket, and the group range that has them used.
-const DATAGRAM: &str = "0 2147483647";
-const RAW: &str = "1 0";
-
-fn allow(groups: &str) {
-    fs::write("/proc/sys/net/ipv4/ping_group_range", groups).unwrap();
-}
-
-fn collector(section: &str) -> Box<dyn Collector> {
-    let header = Header {
-        module: "ping".into(),
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(30),
-        max_age: Duration::from_secs(300),
-        on_failure: OnFailure::Drop,
-        splay: false,
-        enabled: true,
-        user: None,
-        max_series: None,
-        group: None,
-        labels: Vec::new(),
-    };
-    let read = decode(section, |root, problems| {
-        let mut section = Section::open("ping", root, problems)?;
-        let collector = (ping::MODULE.read)(&mut section, &header);
-        section.finish();
-        collector
-    });
-    read.unwrap_or_else(|problems| panic!("{problems:#?}"))
-}
-
-/// What a run found and noted.
-#[derive(Debug)]
-struct Found {
-    families: Vec<Family>,
-    state: State,
-    notes: Vec<String>,
-}
-
-fn collect(collector: &dyn Collector, previous: &State) -> Result<Found, Failure> {
-    let timeout = Duration::from_secs(30);
-    let stop = Stop::listen().unwrap();
-    let run = Run {
-        collector: "ping",
-        deadline: Instant::now() + timeout,
-        timeout,
-        max_series: None,
-        previous,
-        stop: &stop,
-    };
-    let mut trace = Trace::default();
-    let Collection { families, state } = collector.collect(&run, &mut trace)?;
-    Ok(Found { families, state, notes: trace.notes })
-}
-
-fn run(section: &str) -> Found {
-    collect(&*collector(section), &State::default()).unwrap()
-}
-
-/// The values of a family, by target.
-fn values(collection: &Found, family: &str) -> BTreeMap<String, f64> {
-    let found = collection.families.iter().find(|f| f.name == family);
-    let samples = found.map(|f| f.samples.as_slice()).unwrap_or_default();
-    samples
-        .iter()
-        .map(|sample| {
-            let target = sample.labels.iter().find(|(name, _)| name == "target").unwrap();
-            (target.1.to_string(), sample.value)
-        })
-        .collect()
-}
-
-fn value(collection: &Found, family: &str, target: &str) -> Option<f64> {
-    values(collection, family).get(target).copied()
-}
-
-/// How many times are in the histogram of a target.
-fn in_histogram(collection: &Found, target: &str) -> Option<f64> {
-    let family = collection.families.iter().find(|family| family.name == "ping_rtt_seconds")?;
-    let is_count = |sample: &&Sample| sample.name == "ping_rtt_seconds_count" && sample.labels[0].1 == target;
-    family.samples.iter().find(is_count).map(|sample| sample.value)
-}
 
 const COUNT: u32 = 10;
 const SPACING: Duration = Duration::from_millis(100);
@@ -214,11 +130,7 @@ fn case_of(target: IpAddr) -> &'static Case {
 fn exact(groups: &'static str) {
     in_fresh(move || {
         allow(groups);
-        // One route makes all of them local. With an address each, the kernel itself now and then drops the first
-        // packet to one that it has just got (Ip6OutNoRoutes).
-        let local = Command::new("ip").args(["route", "add", "local", "fd00::/64", "dev", "lo"]).status();
-        assert!(local.unwrap().success());
-        fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").unwrap();
+        local_addresses();
         let targets: String = CASES
             .iter()
             .map(|Case { number, .. }| format!("- 127.0.9.{number}\n- fd00::{number:x}\n"))
@@ -304,19 +216,39 @@ fn ping_sees_the_same_loss() {
 }
 
 #[test]
-fn two_runs_at_once_do_not_mix_up_their_replies() {
-    in_fresh(|| {
-        allow(RAW);
-        let section = "{count: 50, spacing: 5ms, targets: [127.0.0.1, '::1']}";
-        let runs: Vec<_> = (0..3).map(|_| thread::spawn(move || run(section))).collect();
-        for found in runs {
-            let found = found.join().unwrap();
-            for target in ["127.0.0.1", "::1"] {
-                let get = |what| value(&found, &format!("ping_packets_{what}_total"), target);
-                assert_eq!([get("received"), get("duplicate")], [Some(50.0), Some(0.0)], "{target}");
+fn many_pingers_at_once_do_not_mix_up_their_replies() {
+    need("ping");
+    need("fping");
+    for groups in [DATAGRAM, RAW] {
+        in_fresh(move || {
+            allow(groups);
+            // Each request is answered twice.
+            let _responder = Responder::start(|_, _| vec![Reply::GOOD, Reply::after(SPACING / 50)]);
+            let others = [
+                ["ping", "-c50", "-i0.005", "127.0.0.1"].as_slice(),
+                &["ping", "-c50", "-i0.005", "::1"],
+                &["fping", "-c50", "-p5", "-t5000", "127.0.0.1", "::1"],
+            ];
+            let others = others.map(|argv| {
+                let quiet = || Command::new(argv[0]).args(&argv[1..]).output().unwrap();
+                thread::spawn(quiet)
+            });
+            let section = "{count: 50, spacing: 5ms, targets: [127.0.0.1, '::1']}";
+            let runs: Vec<_> = (0..8).map(|_| thread::spawn(move || run(section))).collect();
+            for found in runs {
+                let found = found.join().unwrap();
+                for target in ["127.0.0.1", "::1"] {
+                    let get = |what| value(&found, &format!("ping_packets_{what}_total"), target);
+                    assert_eq!([get("received"), get("duplicate")], [Some(50.0); 2], "{groups}: {target}");
+                }
             }
-        }
-    });
+            for other in others {
+                let output = other.join().unwrap();
+                let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+                assert!(said.contains("50 received") || said.contains("50/50/0%"), "{groups}: {said}");
+            }
+        });
+    }
 }
 
 #[test]
