@@ -53,7 +53,7 @@ fn node_exporter_1_9_0_serves_the_kernels_numbers() {
 fn serves_the_kernels_numbers(version: &str) {
     let host = Host::new();
     host.collector("netstat", "module: netstat\ninterval: 15s\n")
-        .collector("ping", "module: ping\nping: {count: 4, spacing: 10ms, targets: [127.0.0.1, '::1']}\n")
+        .collector("ping", "module: ping\nping: {count: 4, spacing: 10ms, quantiles: [0.5, 1], targets: [127.0.0.1, '::1']}\n")
         .collector(
             "script",
             "module: command\n\
