@@ -199,24 +199,20 @@ impl Socket {
     /// # Errors
     /// The kernel's.
     pub fn receive(&mut self, most: usize, mut take: impl FnMut(Event<'_>)) -> nix::Result<bool> {
-        // What nobody answers has left, too, and would fill the queue.
-        if self.settings.tx_timestamps {
-            self.read_queue(&mut take)?;
-        }
         for _ in 0..most {
             let received = match self.packets.receive(&self.fd, MsgFlags::empty()) {
-                Ok(Some(received)) => received,
-                Ok(None) => return Ok(true),
+                Ok(received) => received,
                 // An ICMP error makes the next call fail, once, whatever it is.
                 Err(error) => match self.read_queue(&mut take)? {
                     0 => return Err(error),
                     _ => continue,
                 },
             };
-            // A probe left before its reply came.
+            // A probe has left before its reply comes; and what nobody answers has left, too.
             if self.settings.tx_timestamps {
                 self.read_queue(&mut take)?;
             }
+            let Some(received) = received else { return Ok(true) };
             if let Some(event) = heard(self.version, self.id, self.packets.bytes(&received), &received) {
                 take(event);
             }
