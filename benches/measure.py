@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
+# Another build is measured by PROMDROP=PATH.
 PROMDROP = pathlib.Path(os.environ.get("PROMDROP", PROJECT / "target/release/promdrop"))
 # Programs whose packages would start a service, or which few machines have: unpacked here, never installed.
 PARTS = PROJECT / ".test-parts/benches"
