@@ -72,7 +72,7 @@ impl Run<'_> {
 }
 
 /// What a run found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Collection {
     /// The families.
     pub families: Vec<Family>,

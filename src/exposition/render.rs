@@ -16,7 +16,7 @@ pub fn render(families: &[Family], out: &mut String) {
             out.push_str(&family.name);
             out.push(' ');
             // A quote stays as it is: node_exporter 1.5.0 rejects `\"` in HELP.
-            escape(help, &['\\', '\n'], out);
+            escape(help, |byte| matches!(byte, b'\\' | b'\n'), out);
             out.push('\n');
         }
         if let Some(kind) = family.kind {
@@ -40,7 +40,7 @@ fn sample(sample: &Sample, out: &mut String) {
         before = ',';
         out.push_str(name);
         out.push_str("=\"");
-        escape(value, &['\\', '"', '\n'], out);
+        escape(value, |byte| matches!(byte, b'\\' | b'"' | b'\n'), out);
         out.push('"');
     }
     if before == ',' {
@@ -51,24 +51,32 @@ fn sample(sample: &Sample, out: &mut String) {
     out.push('\n');
 }
 
-fn escape(text: &str, special: &[char], out: &mut String) {
-    if !text.contains(special) {
+/// Appends `text` with a backslash before each character that is `special`.
+fn escape(text: &str, special: impl Fn(u8) -> bool, out: &mut String) {
+    // All of it is looked at, many bytes at once: there is seldom one.
+    if !text.bytes().fold(false, |found, byte| found | special(byte)) {
         return out.push_str(text);
     }
     for c in text.chars() {
-        if special.contains(&c) {
+        if u8::try_from(c).is_ok_and(&special) {
             out.push('\\');
         }
         out.push(if c == '\n' { 'n' } else { c });
     }
 }
 
+/// Up to here, 2^53, every whole number is exact.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The shortest decimal that reads back as the same number; whole numbers up to 2^53 have neither fraction nor
 /// exponent.
 pub(super) fn number(value: f64, out: &mut String) {
     let size = value.abs();
     // Writing to a String can't fail.
-    let _ = if value.is_nan() {
+    let _ = if (1.0..=EXACT).contains(&size) && value.trunc() == value {
+        // As below, at a fraction of the cost.
+        write!(out, "{}", value as i64)
+    } else if value.is_nan() {
         out.write_str("NaN")
     } else if value.is_infinite() {
         out.write_str(if value > 0.0 { "+Inf" } else { "-Inf" })
@@ -134,6 +142,8 @@ mod tests {
             (-0.0, "-0"),
             (-7.0, "-7"),
             (9_007_199_254_740_992.0, "9007199254740992"),
+            (-9_007_199_254_740_991.0, "-9007199254740991"),
+            (18_014_398_509_481_984.0, "1.8014398509481984e16"),
             (1e15, "1000000000000000"),
             (0.1, "0.1"),
             (1e300, "1e300"),

@@ -18,6 +18,7 @@ use super::MAX_FILE;
 use super::error::{Class, Error};
 use super::header::{Claim, Header, Kind};
 use super::look::{Content, read_at};
+use super::overview::own_families;
 use super::seen::{Owner, Seen};
 use super::survey::{Entry, Survey};
 use crate::diagnostic::Problem;
@@ -55,11 +56,22 @@ pub enum Foreign {
 
 /// What promdrop published before.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Published {
+pub struct Previous {
     /// Its header.
     pub header: Header,
+    text: Vec<u8>,
+}
+
+impl Previous {
     /// Its families; `None` where they can't be read any more.
-    pub families: Option<Vec<Family>>,
+    pub fn families(&self) -> Option<Vec<Family>> {
+        exposition::read(&self.text).ok()
+    }
+
+    /// Those that are promdrop's own, without HELP and TYPE, at a fraction of the cost.
+    pub fn own_families(&self) -> Option<Vec<Family>> {
+        own_families(&mut self.text.as_slice())
+    }
 }
 
 /// A family of a text whose name is node_exporter's by now.
@@ -215,10 +227,10 @@ impl Directory {
     ///
     /// # Errors
     /// [`Class::Refused`] where somebody else's file, or something other than a regular file, stands there.
-    pub fn previous(&self, file: &str) -> Result<Option<Published>, Error> {
+    pub fn previous(&self, file: &str) -> Result<Option<Previous>, Error> {
         self.check_name(file)?;
         let Some(Found { header: Some(header), text }) = self.inspect(file)? else { return Ok(None) };
-        Ok(Some(Published { header, families: exposition::read(&text).ok() }))
+        Ok(Some(Previous { header, text }))
     }
 
     /// The slot that the collector of `file` has served last, as the directory was at the last

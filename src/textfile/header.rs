@@ -141,7 +141,8 @@ impl Header {
         text.get(..length).unwrap_or_default()
     }
 
-    /// As [`parse`](Self::parse), of a text that need not be in memory.
+    /// As [`parse`](Self::parse), of a text that need not be in memory, but without its state, which may be large and is
+    /// only for the next run.
     pub(super) fn claim(text: &mut dyn Text, file: &str) -> Claim {
         let mut head = Vec::new();
         text.each(&mut |piece| {
@@ -152,22 +153,27 @@ impl Header {
                 false => ControlFlow::Break(()),
             }
         });
-        Self::parse(&head, file)
+        Self::parse_with(&head, file, |_| State::default())
     }
 
     /// Reads the head of `text`, found at the name `file`.
     pub(super) fn parse(text: &[u8], file: &str) -> Claim {
+        // Its version is its own: a state that can't be read starts again, the header stands.
+        Self::parse_with(text, file, |line| State::parse(line).unwrap_or_default())
+    }
+
+    fn parse_with(text: &[u8], file: &str, state: impl Fn(&str) -> State) -> Claim {
         if !text.starts_with(FORMAT.as_bytes()) {
             return Claim::Foreign;
         }
-        match Self::fields(text) {
+        match Self::fields(text, state) {
             Some(header) if header.file == file => Claim::Ours(Box::new(header)),
             Some(_) => Claim::Copy,
             None => Claim::Doubtful,
         }
     }
 
-    fn fields(text: &[u8]) -> Option<Self> {
+    fn fields(text: &[u8], read_state: impl Fn(&str) -> State) -> Option<Self> {
         let mut lines = Lines { rest: text, left: MAX_HEADER };
         if lines.next()?? != ("format", VERSION) {
             return None;
@@ -187,8 +193,7 @@ impl Header {
                 "definition-ms" => once(&mut definition, whole_number(value)?)?,
                 "stale" if value == "1" => once(&mut stale, ())?,
                 "failure" if value.len() <= MAX_FAILURE => once(&mut failure, unescape(value)?)?,
-                // Its version is its own: a state that can't be read starts again, the header stands.
-                "state" => once(&mut state, State::parse(value).unwrap_or_default())?,
+                "state" => once(&mut state, read_state(value))?,
                 _ => return None,
             }
         }

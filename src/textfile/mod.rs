@@ -30,12 +30,12 @@ mod temporary;
 mod watch;
 
 pub use audit::{Audit, Withdrawn};
-pub use directory::{Directory, Foreign, Published, Taken};
+pub use directory::{Directory, Foreign, Previous, Taken};
 pub use error::{Class, Error};
 pub use header::{Expiry, Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
 pub use look::Content;
-pub use overview::Holder;
+pub use overview::{Holder, Published};
 pub use publish::check;
 pub use seen::{Claims, Others};
 pub use state::State;

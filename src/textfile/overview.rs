@@ -6,17 +6,26 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 
 use super::MAX_FILE;
-use super::directory::{COPY, Directory, NO_HEADER, Published, TOO_LARGE};
+use super::directory::{COPY, Directory, NO_HEADER, TOO_LARGE};
 use super::error::Error;
 use super::header::{Claim, Header};
 use super::look::Content;
 use super::survey::{Entry, Survey};
-use crate::exposition::{self, OWN_PREFIX, Text};
+use crate::exposition::{self, Family, OWN_PREFIX, Text};
+
+/// A file of promdrop's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// Its header.
+    pub header: Header,
+    /// Those of its families that are promdrop's own; they have neither HELP nor TYPE. `None` where they can't be read.
+    pub families: Option<Vec<Family>>,
+}
 
 /// What stands at a name.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Holder {
-    /// A file of promdrop's, with those of its families that are promdrop's own; they have neither HELP nor TYPE.
+    /// A file of promdrop's.
     Ours(Box<Published>),
     /// A file of another version of promdrop, or a damaged one: as good as absent.
     Doubtful,
@@ -75,11 +84,17 @@ impl Holder {
 
 /// The families of `text` that are promdrop's own; `None` where they can't be read. The rest, however large, is only
 /// passed over.
-fn own_families(text: &mut dyn Text) -> Option<Vec<exposition::Family>> {
+pub(super) fn own_families(text: &mut dyn Text) -> Option<Vec<Family>> {
     let mut own = Vec::new();
     text.each(&mut |piece| {
-        let lines = piece.split_inclusive(|byte| *byte == b'\n');
-        own.extend(lines.filter(|line| line.starts_with(OWN_PREFIX.as_bytes())).flatten());
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', piece).map(|end| end + 1).chain([piece.len()]) {
+            let line = piece.get(start..end).unwrap_or_default();
+            if line.starts_with(OWN_PREFIX.as_bytes()) {
+                own.extend_from_slice(line);
+            }
+            start = end;
+        }
         ControlFlow::Continue(())
     });
     exposition::read(&own).ok()

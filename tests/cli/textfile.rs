@@ -135,14 +135,14 @@ fn what_is_published_is_read_back() {
     first.state.set("sent", 5);
     directory.publish(&first, &families(2, 7)).unwrap();
     let previous = directory.previous(FILE).unwrap().unwrap();
-    assert_eq!((previous.header, previous.families), (first, Some(families(2, 7))));
+    assert_eq!((previous.families(), previous.header), (Some(families(2, 7)), first));
     // Again, with and without having looked, and from another process' view.
     directory.publish(&header(), &families(2, 8)).unwrap();
     let other = Directory::open(place.path()).unwrap();
     other.publish(&header(), &families(2, 9)).unwrap();
     directory.publish(&header(), &families(1, 10)).unwrap();
     directory.sync().unwrap();
-    assert_eq!(other.previous(FILE).unwrap().unwrap().families, Some(families(1, 10)));
+    assert_eq!(other.previous(FILE).unwrap().unwrap().families(), Some(families(1, 10)));
     assert_eq!(names(place.path()), BTreeSet::from([FILE.into(), LOCK_FILE.into()]));
 }
 
@@ -200,7 +200,7 @@ fn families_that_cannot_be_read_leave_the_header() {
     header().render(&mut text);
     std::fs::write(place.path().join(FILE), text + "half a li").unwrap();
     let previous = directory.previous(FILE).unwrap().unwrap();
-    assert_eq!((previous.header, previous.families), (header(), None));
+    assert_eq!((previous.families(), previous.header), (None, header()));
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn what_is_not_proven_does_not_pass() {
     let error = directory.publish(&header(), &bad).unwrap_err();
     assert_eq!(error.class, Class::Invalid);
     assert!(error.text.contains("not-a-name") && !error.problems.is_empty(), "{error}");
-    assert_eq!(directory.previous(FILE).unwrap().unwrap().families, Some(families(1, 1)));
+    assert_eq!(directory.previous(FILE).unwrap().unwrap().families(), Some(families(1, 1)));
     assert_eq!(temporaries(place.path()), Vec::<String>::new());
 }
 
@@ -369,7 +369,7 @@ fn a_directory_of_another_user_says_no() {
     let error = result.unwrap_err();
     assert_eq!(error.class, Class::Io);
     assert!(error.to_string().contains("permission denied"), "{error}");
-    assert_eq!(directory.previous(FILE).unwrap().unwrap().families, Some(families(1, 1)));
+    assert_eq!(directory.previous(FILE).unwrap().unwrap().families(), Some(families(1, 1)));
 }
 
 #[test]

@@ -204,7 +204,7 @@ impl Place {
         let directory = Directory::open(&self.host.textfile_dir()).unwrap();
         let published =
             directory.previous(name).map_err(|error| error.to_string())?.ok_or("its header is in doubt")?;
-        if published.families.is_none() {
+        if published.families().is_none() {
             return Err("it can't be read back".to_owned());
         }
         let series = Series::parse(&String::from_utf8_lossy(text));

@@ -97,14 +97,16 @@ pub fn in_units(number: f64, factor: f64) -> f64 {
     if factor >= 1.0 || 1.0 / inverse != factor {
         return number * factor;
     }
-    moved(number, inverse.log10()).unwrap_or(number / inverse)
+    moved(number, inverse).unwrap_or(number / inverse)
 }
 
-/// `number` with its decimal point moved to the left by `places`, where that is a whole number.
-fn moved(number: f64, places: f64) -> Option<f64> {
+/// `number` with its decimal point moved to the left, where `power` is one of ten. A logarithm would tell that too, but
+/// it alone would have every start load libm.
+fn moved(number: f64, power: f64) -> Option<f64> {
+    let places: i32 = format!("{power:e}").strip_prefix("1e")?.parse().ok()?;
     let text = format!("{number:e}");
-    let (digits, exponent) = text.split_once('e').filter(|_| places.fract() == 0.0)?;
-    format!("{digits}e{}", exponent.parse::<f64>().ok()? - places).parse().ok()
+    let (digits, exponent) = text.split_once('e')?;
+    format!("{digits}e{}", exponent.parse::<i32>().ok()? - places).parse().ok()
 }
 
 /// What `unit` is worth in base units; none is the base unit itself.

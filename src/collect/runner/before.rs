@@ -9,7 +9,7 @@ use crate::config::fields::Stem;
 use crate::config::header::{LONGEST_INTERVAL, SHORTEST_INTERVAL};
 use crate::exposition::{Descriptor, Family, OWN_PREFIX};
 use crate::schedule;
-use crate::textfile::{self, Directory, Kind};
+use crate::textfile::{self, Directory, Kind, Previous};
 
 /// What a definition that can't be loaded is taken to have said, where its file doesn't remember better.
 const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
@@ -23,38 +23,36 @@ pub struct Before {
     pub failure: Option<String>,
     pub runs: State,
     pub module_state: State,
-    pub families: Vec<Family>,
     health: Vec<Family>,
-    known: bool,
+    file: Option<Previous>,
 }
 
 impl Before {
     pub fn read(directory: &Directory, stem: &Stem) -> Result<Self, Failure> {
         // What is somebody else's is refused before anything is run for nothing.
-        let published =
-            directory.previous(&textfile::collector_file(stem.as_str())).map_err(|e| refusal(&e))?;
-        let Some(published) = published else { return Ok(Self::default()) };
-        let kind = published.header.kind;
-        if kind != Kind::Collector {
-            return Err(refusal(&directory.wrong_kind(&published.header.file, kind, Kind::Collector)));
+        let file = directory.previous(&textfile::collector_file(stem.as_str())).map_err(|e| refusal(&e))?;
+        let Some(file) = file else { return Ok(Self::default()) };
+        let header = &file.header;
+        if header.kind != Kind::Collector {
+            return Err(refusal(&directory.wrong_kind(&header.file, header.kind, Kind::Collector)));
         }
-        let header = published.header;
-        let (health, families) = published
-            .families
-            .unwrap_or_default()
-            .into_iter()
-            .partition(|family| family.name.starts_with(OWN_PREFIX));
         Ok(Self {
             slot: header.slot,
             last_success: header.last_success,
             max_age: header.max_age,
-            failure: header.failure,
+            failure: header.failure.clone(),
             runs: header.state.part("runs"),
             module_state: header.state.part("module"),
-            families,
-            health,
-            known: true,
+            health: file.own_families().unwrap_or_default(),
+            file: Some(file),
         })
+    }
+
+    /// The families but for health. Only few runs ask for them, and there may be many.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.file.as_ref().and_then(Previous::families).unwrap_or_default();
+        families.retain(|family| !family.name.starts_with(OWN_PREFIX));
+        families
     }
 
     /// The last success; none where it lies in the future, by more than it would be kept for: whoever asks how long ago
@@ -74,12 +72,12 @@ impl Before {
             }
             (before, now) => before.is_none() && now.is_none(),
         };
-        !self.known || !same || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
+        !self.is_known() || !same || self.slot.map(|s| s / HOUR) != Some(slot / HOUR)
     }
 
     /// Whether there was such a file.
     pub fn is_known(&self) -> bool {
-        self.known
+        self.file.is_some()
     }
 
     /// The interval that its health tells of, for when its definition can't.

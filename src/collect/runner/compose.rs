@@ -52,13 +52,13 @@ pub struct Ran {
     pub trace: Trace,
 }
 
-/// The header and the families that tell of `ran`. Pure.
+/// The header and the families that tell of `ran`, which what it found is taken out of. Pure.
 pub fn compose(
     stem: &Stem,
     header: &Header,
     claims: &Claims,
     before: &Before,
-    ran: &Ran,
+    ran: &mut Ran,
     kept: &Kept,
 ) -> (textfile::Header, Vec<Family>) {
     let outcome = match &ran.result {
@@ -88,10 +88,10 @@ pub fn compose(
         state,
     };
     head.stale = head.expiry().is_some_and(|expiry| expiry.is_past(ran.began));
-    let mut families: Vec<Family> = match &ran.result {
-        Ok(found) => found.families.clone(),
+    let mut families: Vec<Family> = match &mut ran.result {
+        Ok(found) => std::mem::take(&mut found.families),
         Err(_) if header.on_failure == OnFailure::Keep && head.last_success.is_some() && !head.stale => {
-            before.families.iter().filter(|family| kept.holds(family)).cloned().collect()
+            before.families().into_iter().filter(|family| kept.holds(family)).collect()
         }
         Err(_) => Vec::new(),
     };

@@ -142,7 +142,7 @@ impl Runner<'_> {
         let own = ran.result.as_ref().err().map(said);
         let mut kept = Kept::All;
         let mut not_kept = Vec::new();
-        let mut written = self.write(stem, header, before, &ran, &kept);
+        let mut written = self.write(stem, header, before, &mut ran, &kept);
         // What can't be published is a failure to publish; what can't be kept then is dropped; in the end, the file is.
         while let Err(error) = &written {
             match (error.class, &mut kept) {
@@ -163,7 +163,7 @@ impl Runner<'_> {
                 let messages = error.problems.iter().map(|problem| &problem.message);
                 not_kept.extend(messages.map(|message| format!("no longer kept: {message}")));
             }
-            written = self.write(stem, header, before, &ran, &kept);
+            written = self.write(stem, header, before, &mut ran, &kept);
         }
         if let Err(error) = written {
             // Nothing of this run is in the directory: that outweighs how the run itself went.
@@ -194,7 +194,7 @@ impl Runner<'_> {
         stem: &Stem,
         header: &Header,
         before: &Before,
-        ran: &Ran,
+        ran: &mut Ran,
         kept: &Kept,
     ) -> Result<(), textfile::Error> {
         let (head, families) = compose(stem, header, &self.claims, before, ran, kept);
@@ -268,7 +268,7 @@ pub fn rehearse(
     match before {
         Ok(before) => Rehearsal {
             result: rehearse_after(&before, definition, directory, claims, stop, trace),
-            published: before.is_known().then_some(before.families),
+            published: before.is_known().then(|| before.families()),
         },
         Err(failure) => Rehearsal { result: Err(failure), published: None },
     }
@@ -288,15 +288,15 @@ fn rehearse_after(
     label(&mut found, header)?;
     let slots = Slots::new(header.interval, Duration::ZERO);
     let (slot, took) = (slots.at(began), clock.elapsed());
-    let ran = Ran { slots, slot, began, took, result: Ok(found), trace: std::mem::take(trace) };
-    let (head, families) = compose(stem, header, claims, before, &ran, &Kept::All);
+    let mut ran = Ran { slots, slot, began, took, result: Ok(found.clone()), trace: std::mem::take(trace) };
+    let (head, families) = compose(stem, header, claims, before, &mut ran, &Kept::All);
     let refused = match directory {
         Some(directory) => directory.rehearse_for(claims, &head, &families),
         None => textfile::check(&head, &families),
     };
     *trace = ran.trace;
     refused.map_err(|error| refusal(&error))?;
-    ran.result
+    Ok(found)
 }
 
 /// Puts the definition's labels on every sample.
