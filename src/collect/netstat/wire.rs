@@ -119,15 +119,17 @@ pub enum Progress {
 pub struct Dump {
     kind: u16,
     port: u32,
+    recent: Recent,
 }
 
 impl Dump {
     /// A dump that `request` asked for from the netlink port `port`.
     pub fn new(request: &Request<'_>, port: u32) -> Self {
-        Self { kind: request.walk.message_type(), port }
+        Self { kind: request.walk.message_type(), port, recent: Recent::default() }
     }
 
-    /// Hands the sockets of one datagram to `each`: all of them have come once it has said [`Progress::Done`].
+    /// Hands the sockets of one datagram to `each`, but none again that came just before: all of them have come once it
+    /// has said [`Progress::Done`].
     ///
     /// # Errors
     /// [`Error::Refused`] where the kernel answers with an error, [`Error::Interrupted`] where the dump must be
@@ -166,12 +168,46 @@ impl Dump {
                         Status::Refused(errno) => Error::Refused("list TCP sockets", errno),
                     });
                 }
-                kind if kind == self.kind => each(&socket(message.body).map_err(malformed)?),
+                kind if kind == self.kind => {
+                    let (socket, cookie) = socket(message.body).map_err(malformed)?;
+                    if self.recent.is_new(cookie) {
+                        each(&socket);
+                    }
+                }
                 kind => return Err(malformed(format!("a message of the unexpected type {kind}"))),
             }
             rest = after;
         }
         Ok(Progress::More)
+    }
+}
+
+/// The sockets that were read last, by their cookies.
+///
+/// Where a datagram is full in the middle of a chain of its hash table, the kernel goes on at the same place by number.
+/// Each socket that was put into the chain meanwhile, at its head, pushes one over that place that then comes again. Each
+/// that was taken out of it lets one slip past, which nobody can see from here.
+#[derive(Debug, Default)]
+struct Recent {
+    cookies: [u64; 16],
+    oldest: usize,
+}
+
+impl Recent {
+    /// Whether `cookie` is of none of them; it is one of them from now on.
+    fn is_new(&mut self, cookie: u64) -> bool {
+        // What was never set, and INET_DIAG_NOCOOKIE of linux/inet_diag.h.
+        if cookie == 0 || cookie == u64::MAX {
+            return true;
+        }
+        if self.cookies.contains(&cookie) {
+            return false;
+        }
+        if let Some(place) = self.cookies.get_mut(self.oldest) {
+            *place = cookie;
+        }
+        self.oldest = (self.oldest + 1) % self.cookies.len();
+        true
     }
 }
 
@@ -212,9 +248,9 @@ impl<'a> Message<'a> {
     }
 }
 
-/// A struct inet_diag_msg; its attributes don't matter here. Queue and limit of a listening socket stand where others
+/// A struct inet_diag_msg and its cookie; its attributes don't matter here. Queue and limit of a listening socket stand where others
 /// have the bytes they have received and sent (`tcp_diag_get_info`, net/ipv4/tcp_diag.c).
-fn socket(body: &[u8]) -> Result<Socket, String> {
+fn socket(body: &[u8]) -> Result<(Socket, u64), String> {
     let short = || format!("{} bytes, too few for a socket,", body.len());
     let mut rest = body.get(..INET_DIAG_MSG).ok_or_else(short)?;
     let fields = &mut rest;
@@ -226,10 +262,10 @@ fn socket(body: &[u8]) -> Result<Socket, String> {
     let mut read = || {
         let (local_port, remote_port) = (take(fields)?, take(fields)?);
         let local_address = take(fields)?;
-        // The remote address, an interface, a cookie, when a timer expires.
-        let _: [u8; 16 + 4 + 8 + 4] = take(fields)?;
+        let (_remote_address, _interface): ([u8; 16], [u8; 4]) = (take(fields)?, take(fields)?);
+        let (cookie, _expires): (_, [u8; 4]) = (take(fields)?, take(fields)?);
         let (queue, limit) = (take(fields)?, take(fields)?);
-        Some(Socket {
+        let socket = Socket {
             family,
             state,
             local_port: u16::from_be_bytes(local_port),
@@ -237,7 +273,8 @@ fn socket(body: &[u8]) -> Result<Socket, String> {
             local_address,
             queue: u32::from_ne_bytes(queue),
             limit: u32::from_ne_bytes(limit),
-        })
+        };
+        Some((socket, u64::from_ne_bytes(cookie)))
     };
     read().ok_or_else(short)
 }

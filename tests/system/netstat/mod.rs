@@ -1,5 +1,6 @@
 //! The module netstat against the kernel, netstat and ss, over sockets held in every state.
 
+mod churn;
 mod counters;
 mod listeners;
 mod namespaces;

@@ -221,6 +221,29 @@ fn noops_and_padding_are_passed_over() {
     assert_eq!(kinds(&read(&datagram).unwrap().1), expected);
 }
 
+#[test]
+fn what_comes_again_soon_is_no_other_socket() {
+    let with_cookie = |cookie: u64| {
+        let mut message = socket_message(2, 1);
+        message[16 + 44..16 + 52].copy_from_slice(&cookie.to_ne_bytes());
+        message
+    };
+    let count = |cookies: &[u64]| {
+        let mut dump = Dump::new(&ALL, PORT);
+        let mut count = 0;
+        // In datagrams of their own.
+        for cookie in cookies {
+            dump.read(&with_cookie(*cookie), &mut |_| count += 1).unwrap();
+        }
+        count
+    };
+    assert_eq!(count(&[1, 2, 3, 1, 2, 3, 4]), 4);
+    let row: Vec<u64> = (1..=16).collect();
+    assert_eq!(count(&[row.as_slice(), &row, &[17]].concat()), 17);
+    // Two of these say nothing about each other.
+    assert_eq!(count(&[0, 0, u64::MAX, u64::MAX]), 4);
+}
+
 proptest! {
     #[test]
     fn random_bytes_never_panic(datagram in proptest::collection::vec(any::<u8>(), 0..400)) {
