@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod alarm;
+pub mod aside;
 pub mod command;
 pub mod crew;
 pub mod cumulative;

@@ -43,7 +43,8 @@ impl Stop {
     pub fn or_hangup(&self, pipe: &impl AsFd, deadline: Instant) {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let left = PollTimeout::try_from(left.as_millis()).unwrap_or(PollTimeout::MAX);
+            // Rounded up, so that the deadline is over when nothing has happened.
+            let left = PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
             // No events are asked for: a hang-up is always told.
             let mut fds =
                 [PollFd::new(pipe.as_fd(), PollFlags::empty()), PollFd::new(self.as_fd(), PollFlags::POLLIN)];

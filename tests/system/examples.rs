@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::scene::{EMPTY, Scene, certificate, chronyd, devices, nginx, postfix, postfix_files};
+use super::scene::{EMPTY, Scene, certificate, chronyd, devices, listeners, nginx, postfix, postfix_files};
 use crate::support::mounts::mount_files;
 use crate::support::names;
 use crate::support::series::Series;
@@ -197,6 +197,30 @@ const EXAMPLES: &[Example] = &[
         name: "netstat-wait-command",
         families: "count_netstat_wait_connections",
         series: "count_netstat_wait_connections 0\n",
+        ..EXAMPLE
+    },
+    Example {
+        name: "netstat-ports",
+        scene: Scene { machine: listeners, ..EMPTY },
+        families: "netstat_tcp_fast_retransmissions_total netstat_tcp_listen_drops_total \
+                   netstat_tcp_listen_overflows_total netstat_tcp_listen_queue_connections \
+                   netstat_tcp_listen_queue_fill_ratio netstat_tcp_listen_queue_limit_connections \
+                   netstat_tcp_listen_sockets netstat_tcp_local_port_connections \
+                   netstat_tcp_lost_retransmissions_total netstat_tcp_remote_port_connections \
+                   netstat_tcp_retransmitted_segments_total netstat_tcp_sent_segments_total \
+                   netstat_tcp_slow_start_retransmissions_total netstat_tcp_syn_retransmissions_total \
+                   netstat_tcp_timeouts_total",
+        series: "netstat_tcp_local_port_connections{port=\"443\",family=\"ipv4\",state=\"listen\"} 1\n\
+                 netstat_tcp_local_port_connections{port=\"8000-8100\",family=\"ipv4\",state=\"listen\"} 1\n\
+                 netstat_tcp_local_port_connections{port=\"8000-8100\",family=\"ipv6\",state=\"listen\"} 1\n\
+                 netstat_tcp_remote_port_connections{port=\"5432\",family=\"ipv4\",state=\"established\"} 0\n\
+                 netstat_tcp_listen_sockets{listener=\"443\"} 1\n\
+                 netstat_tcp_listen_sockets{listener=\"127.0.0.1:8080\"} 1\n\
+                 netstat_tcp_listen_sockets{listener=\"[::1]:8080\"} 1\n\
+                 netstat_tcp_listen_queue_connections{listener=\"443\"} 1\n\
+                 netstat_tcp_listen_queue_limit_connections{listener=\"443\"} 9\n\
+                 netstat_tcp_listen_queue_fill_ratio{listener=\"443\"} 0.1\n\
+                 netstat_tcp_listen_overflows_total 0\n",
         ..EXAMPLE
     },
     Example {

@@ -2,11 +2,15 @@
 
 use std::any::Any;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{Backlog, listen};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::Pid;
 
@@ -154,6 +158,16 @@ pub fn nginx(host: &Host) -> Held {
     let nginx = Running::start(Command::new("nginx").arg("-c").arg(configuration));
     wait_for(PATIENCE, "nginx listens", || std::net::TcpStream::connect("127.0.0.1:80").map(drop));
     Box::new(nginx)
+}
+
+/// Listening sockets of the services that the example names; at 443, with room for 9, a connection waits.
+pub fn listeners(_: &Host) -> Held {
+    let busy = TcpListener::bind("0.0.0.0:443").unwrap();
+    listen(&busy, Backlog::new(9).unwrap()).unwrap();
+    let waiting = TcpStream::connect("127.0.0.1:443").unwrap();
+    poll(&mut [PollFd::new(busy.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
+    let idle = ["127.0.0.1:8080", "[::1]:8080"].map(|place| TcpListener::bind(place).unwrap());
+    Box::new((busy, waiting, idle))
 }
 
 /// What Postfix, which only unpacked has no user and no configuration, needs to be its own.

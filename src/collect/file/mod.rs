@@ -62,13 +62,8 @@ impl Collector for Files {
         let account = Account::of(self.user.as_deref(), self.group.as_deref())?;
         let job = Job { paths: self.paths.clone(), identity: account.identity };
         let contents = read::read(job, run.deadline, run.stop).map_err(|error| match error {
-            read::Error::TimedOut => Failure::new(
-                Outcome::Timeout,
-                format!("reading did not end within {}", humantime::format_duration(run.timeout)),
-            ),
-            read::Error::Stopped => Failure::stopped(),
+            read::Error::Unfinished(unfinished) => unfinished.failure("reading", run),
             read::Error::User(what) => Failure::new(Outcome::Spawn, what),
-            read::Error::Refused(what) => Failure::new(Outcome::Internal, what),
             read::Error::TooMuch(what) => Failure::new(Outcome::Limit, what),
         })?;
         let over = || run.is_over();

@@ -10,8 +10,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Instant;
 
 use glob::{MatchOptions, glob_with};
@@ -20,6 +18,7 @@ use nix::sys::stat::{SFlag, fstat};
 use rustix::process::{Gid, Uid};
 
 use crate::collect::account::Identity;
+use crate::collect::aside::{Unfinished, aside};
 use crate::collect::stop::Stop;
 
 /// All files together are read up to this many bytes.
@@ -53,12 +52,10 @@ pub struct Content {
 pub struct Unread(pub String);
 
 /// Why nothing could be read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Error {
-    TimedOut,
-    Stopped,
+    Unfinished(Unfinished),
     User(String),
-    Refused(String),
     TooMuch(String),
 }
 
@@ -67,22 +64,8 @@ pub enum Error {
 /// # Errors
 /// Where the time is over, `stop` is raised, the ids can't be taken on, or there is too much.
 pub fn read(job: Job, deadline: Instant, stop: &Stop) -> Result<Vec<Content>, Error> {
-    if stop.is_raised() {
-        return Err(Error::Stopped);
-    }
-    let refused = |error: io::Error| Error::Refused(format!("can't start to read: {error}"));
-    let (finished, running) = io::pipe().map_err(refused)?;
-    let (result, found) = mpsc::sync_channel(1);
-    let reader = thread::Builder::new().name("file".into());
-    reader
-        .spawn(move || {
-            // Nobody may be waiting any more.
-            let _ = result.send(job.read());
-            drop(running);
-        })
-        .map_err(refused)?;
-    stop.or_hangup(&finished, deadline);
-    found.try_recv().unwrap_or_else(|_| Err(if stop.is_raised() { Error::Stopped } else { Error::TimedOut }))
+    aside("file", deadline, stop, move || job.read())
+        .unwrap_or_else(|unfinished| Err(Error::Unfinished(unfinished)))
 }
 
 impl Job {

@@ -12,20 +12,27 @@ use nix::sys::socket::{
 };
 
 use super::Error;
-use super::wire::{Counts, Dump, Progress, Request};
+use super::socket::Socket;
+use super::wire::{Dump, Progress, Request};
 use crate::collect::stop::Stop;
 
 /// Bytes of a receive buffer. The kernel sends no larger datagram in a dump (`netlink_recvmsg` in
 /// net/netlink/af_netlink.c), and the fewer there are the cheaper it is.
 pub const BUFFER: usize = 32 * 1024;
 
-/// Runs one dump in the network namespace of the calling thread, on a socket of its own: what is left of a dump that
+/// Runs one dump and hands each socket to `each`, in the network namespace of the calling thread, on a socket of its own: what is left of a dump that
 /// failed goes away with it.
 ///
 /// # Errors
 /// [`Error::Refused`] names the step that the kernel refused, [`Error::TimedOut`] is `deadline` reached,
 /// [`Error::Stopped`] is `stop` raised; for the others see [`Dump::read`].
-pub fn dump(request: Request, deadline: Instant, stop: &Stop, buffer: &mut [u8]) -> Result<Counts, Error> {
+pub fn dump(
+    request: &Request<'_>,
+    deadline: Instant,
+    stop: &Stop,
+    buffer: &mut [u8],
+    each: &mut impl FnMut(&Socket),
+) -> Result<(), Error> {
     let socket =
         socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)
             .map_err(|errno| Error::Refused("open a NETLINK_SOCK_DIAG socket", errno))?;
@@ -39,9 +46,9 @@ pub fn dump(request: Request, deadline: Instant, stop: &Stop, buffer: &mut [u8])
     loop {
         wait(&socket, deadline, stop)?;
         if let Some(datagram) = receive(&socket, buffer)?
-            && dump.read(datagram)? == Progress::Done
+            && dump.read(datagram, each)? == Progress::Done
         {
-            return Ok(dump.counts());
+            return Ok(());
         }
     }
 }

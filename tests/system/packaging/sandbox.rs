@@ -15,6 +15,7 @@ use super::unit::Unit;
 use super::{install_collectors, shipped};
 use crate::support::exporter::Exporter;
 use crate::support::host::Host;
+use crate::support::mounts::{in_private, mount_tmpfs};
 use crate::support::netns::in_fresh;
 use crate::support::tcp::every_state;
 use crate::support::tools::Tools;
@@ -504,6 +505,36 @@ fn another_directory_takes_what_the_manual_says() {
     });
 }
 
+#[test]
+fn another_network_namespace_takes_what_the_drop_in_offers() {
+    in_private(|| {
+        mount_tmpfs("mode=0755", Path::new("/run"));
+        need("ip");
+        assert!(Command::new("ip").args(["netns", "add", "web"]).status().unwrap().success());
+        in_fresh(|| {
+            let host = Host::new();
+            host.collector("web", "module: netstat\nnetstat: {namespace: web, counters: true}\n");
+            let output = Sandbox::of(&Unit::tight(), &host).run();
+            assert_eq!(output.status.code(), Some(1));
+            let cure = "that takes CAP_SYS_ADMIN, and of a unit RestrictNamespaces=net";
+            assert!(text(&output).contains(cure), "{}", text(&output));
+
+            let offered = fs::read_to_string(shipped("systemd/commands.conf")).unwrap();
+            let lines = "\n# `namespace:` of module netstat.\n#CapabilityBoundingSet=CAP_SYS_ADMIN\n#RestrictNamespaces=net\n";
+            assert!(offered.contains(lines), "{offered}");
+            let unit = Unit::tight()
+                .with("CapabilityBoundingSet", "CAP_SYS_ADMIN")
+                .with("RestrictNamespaces", "net");
+            fs::remove_file(host.textfile_dir().join("web.prom")).unwrap();
+            let (output, trace) = Sandbox::of(&unit, &host).trace();
+            assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
+            let listening = [("family", "ipv4"), ("state", "listen"), ("namespace", "web")];
+            assert_eq!(host.published("web").value("netstat_tcp_connections", &listening), 0.0);
+            assert_let_through(&unit, &trace);
+        });
+    });
+}
+
 /// That `unit` lets through all that was traced.
 #[track_caller]
 fn assert_let_through(unit: &Unit, trace: &Trace) {
@@ -525,8 +556,11 @@ fn assert_let_through(unit: &Unit, trace: &Trace) {
         assert_eq!(trace.calls(&["mmap"]).find(both), None);
         assert_eq!(trace.calls(&["mprotect", "pkey_mprotect"]).find(|call| call.contains("PROT_EXEC")), None);
     }
-    let is_namespace = |call: &&str| call.contains("CLONE_NEW");
+    // systemd allows a type where it is named, not to leave it open.
+    let allowed = if unit.get("RestrictNamespaces") == Some("net") { ", CLONE_NEWNET)" } else { "no type" };
+    let is_namespace = |call: &&str| call.contains("CLONE_NEW") && !call.contains(allowed);
     assert_eq!(trace.calls(&["clone", "clone3", "unshare", "setns"]).find(is_namespace), None);
+    assert_eq!(trace.calls(&["setns"]).find(|call| !call.contains("CLONE_NEW")), None);
     let is_set_id = |call: &&str| call.contains("S_ISUID") || call.contains("S_ISGID");
     assert_eq!(trace.calls(&["chmod", "fchmod", "fchmodat", "openat", "mkdirat"]).find(is_set_id), None);
     assert_eq!(trace.calls(&["sched_setscheduler"]).next(), None, "RestrictRealtime");

@@ -1,27 +1,38 @@
 //! The module netstat against the kernel, netstat and ss, over sockets held in every state.
 
+mod churn;
+mod counters;
+mod listeners;
+mod namespaces;
+mod ports;
+
 use std::fmt::Debug;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, raise};
+use promdrop::collect::netstat::counts::Counts;
+use promdrop::collect::netstat::families::{CONNECTIONS, WAITING};
 use promdrop::collect::netstat::netlink::{BUFFER, dump};
-use promdrop::collect::netstat::wire::{Counts, IpFamily, Request, TcpState};
-use promdrop::collect::netstat::{CONNECTIONS, Error, MODULE, WAITING};
+use promdrop::collect::netstat::socket::{IpFamily, Socket, States, TcpState};
+use promdrop::collect::netstat::wire::{Request, Walk};
+use promdrop::collect::netstat::{Error, MODULE};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Failure, Outcome, Run, State};
-use promdrop::config::yaml::{Node, Problems, Section};
+use promdrop::config::yaml::{Section, decode};
 use promdrop::config::{Header, OnFailure};
+use promdrop::exposition::{prove, render};
 
 use crate::support::need;
 use crate::support::netns::in_fresh;
+use crate::support::series::Series;
 use crate::support::tcp::{Counted, Held, every_state, time_waits};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs the module as the runner does, in the namespace of the calling thread.
-fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
+/// Runs the module with this section as the runner does, in the namespace of the calling thread.
+fn collect(section: &str, deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
     let header = Header {
         module: MODULE.name.to_owned(),
         interval: Duration::from_secs(15),
@@ -35,17 +46,30 @@ fn collect(deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
         group: None,
         labels: Vec::new(),
     };
-    let (empty, problems) = (Node::null(), Problems::default());
-    let mut section = Section::open(MODULE.name, &empty, &problems).unwrap();
-    let collector = (MODULE.read)(&mut section, &header).unwrap();
+    let collector = decode(section, |root, problems| {
+        let mut section = Section::open(MODULE.name, root, problems)?;
+        let collector = (MODULE.read)(&mut section, &header);
+        section.finish();
+        collector
+    });
     let previous = State::default();
     let run =
         Run { collector: "netstat", deadline, timeout: TIMEOUT, max_series: None, previous: &previous, stop };
-    collector.collect(&run, &mut Trace::default())
+    collector.unwrap().collect(&run, &mut Trace::default())
 }
 
 fn collect_now() -> Collection {
-    collect(Instant::now() + TIMEOUT, &Stop::listen().unwrap()).unwrap()
+    collect("{}", Instant::now() + TIMEOUT, &Stop::listen().unwrap()).unwrap()
+}
+
+/// What the module publishes with this section.
+#[track_caller]
+fn series(section: &str) -> Series {
+    let families = collect(section, Instant::now() + TIMEOUT, &Stop::listen().unwrap()).unwrap().families;
+    let mut text = String::new();
+    render(&families, &mut text);
+    assert!(prove(text.as_bytes()).is_ok(), "{text}");
+    Series::parse(&text)
 }
 
 /// The samples of `netstat_tcp_connections` that are not 0.
@@ -89,10 +113,11 @@ pub fn netstat() -> Counted {
     counted
 }
 
-fn ss() -> Counted {
+/// What ss shows of the sockets that `filter` names.
+fn ss(filter: &str) -> Counted {
     let mut counted = Counted::new();
     for (family, option) in [("ipv4", "-4"), ("ipv6", "-6")] {
-        for line in stdout("ss", &["-H", "-tan", option]).lines() {
+        for line in stdout("ss", &["-H", "-tan", option, filter]).lines() {
             let state = match line.split_whitespace().next().unwrap() {
                 "ESTAB" => "established".to_owned(),
                 "FIN-WAIT-1" => "fin_wait1".to_owned(),
@@ -105,8 +130,14 @@ fn ss() -> Counted {
     counted
 }
 
-fn dumped(request: Request, buffer: &mut [u8]) -> Result<Counts, Error> {
-    dump(request, Instant::now() + TIMEOUT, &Stop::listen().unwrap(), buffer)
+fn dumped(walk: Walk, buffer: &mut [u8]) -> Result<Counts, Error> {
+    let request = Request { walk, states: States::ALL, filter: None };
+    let mut counts = Counts::default();
+    let deadline = Instant::now() + TIMEOUT;
+    dump(&request, deadline, &Stop::listen().unwrap(), buffer, &mut |socket| {
+        counts.count(socket.family, socket.state, 1);
+    })?;
+    Ok(counts)
 }
 
 fn nonzero(counts: Counts) -> Counted {
@@ -143,7 +174,7 @@ fn every_state_is_counted_to_the_socket() {
         // All but `close`, which no socket on the kernel's tables has.
         assert_eq!(states.len(), TcpState::ALL.len() - 1, "{states:?}");
         assert_eq!(netstat(), held.expected);
-        assert_eq!(ss(), held.expected);
+        assert_eq!(ss(""), held.expected);
         assert_eq!(connections(&collect_now()), held.expected);
     });
 }
@@ -164,9 +195,9 @@ fn both_types_of_request_count_alike() {
     in_fresh(|| {
         let held = settled(every_state());
         let mut buffer = vec![0; BUFFER];
-        let both = dumped(Request::BothFamilies, &mut buffer).unwrap();
-        let ipv4 = dumped(Request::OneFamily(IpFamily::Ipv4), &mut buffer).unwrap();
-        let ipv6 = dumped(Request::OneFamily(IpFamily::Ipv6), &mut buffer).unwrap();
+        let both = dumped(Walk::BothFamilies, &mut buffer).unwrap();
+        let ipv4 = dumped(Walk::OneFamily(IpFamily::Ipv4), &mut buffer).unwrap();
+        let ipv6 = dumped(Walk::OneFamily(IpFamily::Ipv6), &mut buffer).unwrap();
         assert_eq!(both, ipv4 + ipv6);
         assert!(nonzero(ipv4).keys().all(|(family, _)| family == "ipv4"));
         assert!(nonzero(ipv6).keys().all(|(family, _)| family == "ipv6"));
@@ -212,7 +243,7 @@ fn an_unprivileged_user_sees_the_same() {
 #[test]
 fn a_deadline_that_is_past_is_a_timeout() {
     in_fresh(|| {
-        let failure = collect(Instant::now(), &Stop::listen().unwrap()).unwrap_err();
+        let failure = collect("{}", Instant::now(), &Stop::listen().unwrap()).unwrap_err();
         assert_eq!(failure.outcome, Outcome::Timeout);
         assert!(failure.message.contains("`timeout`"), "{}", failure.message);
     });
@@ -224,7 +255,7 @@ fn being_told_to_end_ends_it() {
         let stop = Stop::listen().unwrap();
         // Blocked, so that only `stop` sees it, and for this thread alone.
         raise(Signal::SIGTERM).unwrap();
-        let failure = collect(Instant::now() + TIMEOUT, &stop).unwrap_err();
+        let failure = collect("{}", Instant::now() + TIMEOUT, &stop).unwrap_err();
         assert!(failure.stopped, "{failure:?}");
     });
 }
@@ -233,7 +264,7 @@ fn being_told_to_end_ends_it() {
 fn a_datagram_that_was_cut_is_refused() {
     in_fresh(|| {
         let _held = time_waits(1);
-        let error = dumped(Request::BothFamilies, &mut [0; 64]).unwrap_err();
+        let error = dumped(Walk::BothFamilies, &mut [0; 64]).unwrap_err();
         assert_eq!(error, Error::Malformed("a datagram longer than 64 bytes".to_owned()));
     });
 }
