@@ -5,9 +5,10 @@
 //! many runs add to them. What is not there, or can't be what this promdrop wrote, begins at 0, a histogram as a
 //! whole: its count is that of its buckets and nothing of its own. So what is still 0 isn't there.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use smol_str::{SmolStr, ToSmolStr as _, format_smolstr};
 
 use super::State;
 use crate::exposition::family::Sample;
@@ -84,9 +85,7 @@ impl<'a> Totals<'a> {
         let totals: Vec<u64> =
             added.iter().zip(before).map(|(n, before)| before.saturating_add(*n)).collect();
         for (value, total) in values.iter().zip(&totals) {
-            let mut labels = labels.clone();
-            labels.push((Cow::Borrowed(label), Cow::Borrowed(*value)));
-            self.family(counter).push(labels, shown(*total));
+            self.family(counter).push(with(labels, label, SmolStr::new_static(value)), shown(*total));
         }
         self.set(key, &totals);
     }
@@ -127,12 +126,11 @@ impl<'a> Totals<'a> {
         let family = self.family(summary);
         for quantile in quantiles {
             let Some(value) = quantile.of(&sorted) else { continue };
-            let mut labels = labels.clone();
-            labels.push((Cow::Borrowed("quantile"), quantile.0.to_string().into()));
-            family.push(labels, value);
+            family.push(with(labels, "quantile", quantile.0.to_string().into()), value);
         }
-        push(family, "_sum", labels.clone(), sum as f64 / 1e9);
-        push(family, "_count", labels.clone(), shown(count));
+        for (suffix, value) in [("_sum", sum as f64 / 1e9), ("_count", shown(count))] {
+            family.samples.push(Sample { name: name(family, suffix), labels: labels.clone(), value });
+        }
     }
 
     /// The number that goes on with the series `key` of a gauge, in a unit of the module's own; 0 where there is none.
@@ -230,23 +228,32 @@ impl Counted {
     }
 
     fn expose(&self, family: &mut Family, labels: &Labels, bounds: &[Duration]) {
+        let [bucket, sum, counted] = ["_bucket", "_sum", "_count"].map(|suffix| name(family, suffix));
         let mut count = 0_u64;
-        let bounds = bounds.iter().map(|bound| bound.as_secs_f64().to_string()).chain(["+Inf".to_owned()]);
+        let bounds = bounds.iter().map(|bound| bound.as_secs_f64().to_smolstr()).chain(["+Inf".into()]);
+        let mut push = |name: &SmolStr, labels, value| {
+            family.samples.push(Sample { name: name.clone(), labels, value });
+        };
         for (bound, n) in bounds.zip(&self.buckets) {
             count = count.saturating_add(*n);
-            let mut labels = labels.clone();
-            labels.push((Cow::Borrowed("le"), bound.into()));
-            push(family, "_bucket", labels, shown(count));
+            push(&bucket, with(labels, "le", bound), shown(count));
         }
-        push(family, "_sum", labels.clone(), self.sum as f64 / 1e9);
-        push(family, "_count", labels.clone(), shown(count));
+        push(&sum, labels.clone(), self.sum as f64 / 1e9);
+        push(&counted, labels.clone(), shown(count));
     }
 }
 
-/// Adds a sample of the family's name with `suffix`.
-fn push(family: &mut Family, suffix: &str, labels: Labels, value: f64) {
-    let name = format!("{}{suffix}", family.name).into();
-    family.samples.push(Sample { name, labels, value });
+/// `labels` and one more.
+fn with(labels: &Labels, name: &'static str, value: SmolStr) -> Labels {
+    let mut all = Labels::with_capacity(labels.len() + 1);
+    all.extend_from_slice(labels);
+    all.push((SmolStr::new_static(name), value));
+    all
+}
+
+/// The name of the family's samples that end in `suffix`.
+fn name(family: &Family, suffix: &str) -> SmolStr {
+    format_smolstr!("{}{suffix}", family.name)
 }
 
 /// A total as it is exposed. node_exporter reads a histogram's counts as 64-bit whole numbers, and the largest of them

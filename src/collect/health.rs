@@ -1,6 +1,5 @@
 //! What every collector's file says of the collector itself, whether its last run succeeded or not. Pure.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use super::trace::Usage;
@@ -110,7 +109,7 @@ impl Health<'_> {
         let mut runs = Family::new(&RUNS);
         for outcome in Outcome::ALL {
             let mut labels = self.labels();
-            labels.push((Cow::Borrowed("result"), Cow::Borrowed(outcome.word())));
+            labels.push(("result".into(), outcome.word().into()));
             runs.push(labels, self.runs.get(outcome.word()) as f64);
         }
         let mut families = vec![
@@ -132,7 +131,7 @@ impl Health<'_> {
     }
 
     fn labels(&self) -> crate::exposition::Labels {
-        vec![(Cow::Borrowed("collector"), Cow::Owned(self.collector.to_owned()))]
+        vec![("collector".into(), self.collector.into())]
     }
 }
 

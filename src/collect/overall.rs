@@ -1,6 +1,5 @@
 //! What there is to say of a run as a whole: promdrop.prom.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,12 +97,12 @@ impl Overall {
         let counts = |descriptor: &Descriptor, label: &'static str, counts: &[(&'static str, usize)]| {
             let mut family = Family::new(descriptor);
             for (value, count) in counts {
-                family.push(vec![(Cow::Borrowed(label), Cow::Borrowed(*value))], *count as f64);
+                family.push(vec![(label.into(), (*value).into())], *count as f64);
             }
             family
         };
         let mut build = Family::new(&BUILD_INFO);
-        build.push(vec![(Cow::Borrowed("version"), Cow::Borrowed(env!("CARGO_PKG_VERSION")))], 1.0);
+        build.push(vec![("version".into(), env!("CARGO_PKG_VERSION").into())], 1.0);
         let states = [("enabled", self.enabled), ("disabled", self.disabled), ("failed", self.failed)];
         let mut families = vec![
             build,
@@ -138,6 +137,6 @@ mod tests {
             overall.families().into_iter().map(|family| family.name).collect::<Vec<_>>()
         };
         let (without, with) = (names(None), names(Some(Others::default())));
-        assert_eq!(with.strip_prefix(&*without), Some(&[Cow::Borrowed(FOREIGN_FILES.name)][..]));
+        assert_eq!(with.strip_prefix(&*without), Some(&[FOREIGN_FILES.name.into()][..]));
     }
 }

@@ -1,6 +1,5 @@
 //! `promdrop write NAME`: exposition text from stdin, checked and published as NAME.prom.
 
-use std::borrow::Cow;
 use std::io::{self, Read as _};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -147,7 +146,7 @@ impl Order {
         let series = count_series(families);
         let gauge = |descriptor: &Descriptor, value: f64| {
             let mut family = Family::new(descriptor);
-            family.push(vec![(Cow::Borrowed("name"), Cow::Owned(self.name.to_string()))], value);
+            family.push(vec![("name".into(), self.name.to_string().into())], value);
             family
         };
         [

@@ -1,7 +1,8 @@
 //! Families, samples and their kinds: what a collector measured, before it is text.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+
+use smol_str::SmolStr;
 
 /// Every name that begins so is promdrop's own: nothing that is collected or written may use it.
 pub const OWN_PREFIX: &str = "promdrop_";
@@ -73,13 +74,13 @@ pub struct Descriptor {
 }
 
 /// Label names and values, in the order they are written.
-pub type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+pub type Labels = Vec<(SmolStr, SmolStr)>;
 
 /// One number with its labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// The family's name, or that with `_bucket`, `_sum` or `_count` for a histogram or summary.
-    pub name: Cow<'static, str>,
+    pub name: SmolStr,
     /// Its labels.
     pub labels: Labels,
     /// Its value.
@@ -92,9 +93,9 @@ pub struct Sample {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
     /// The family's name.
-    pub name: Cow<'static, str>,
+    pub name: SmolStr,
     /// HELP, unescaped; `None` leaves the line out.
-    pub help: Option<Cow<'static, str>>,
+    pub help: Option<SmolStr>,
     /// TYPE; `None` leaves the line out, which readers take as untyped.
     pub kind: Option<Kind>,
     /// The samples.
@@ -105,8 +106,8 @@ impl Family {
     /// An empty family of promdrop's own.
     pub fn new(descriptor: &Descriptor) -> Self {
         Self {
-            name: Cow::Borrowed(descriptor.name),
-            help: Some(Cow::Borrowed(descriptor.help)),
+            name: SmolStr::new_static(descriptor.name),
+            help: Some(SmolStr::new_static(descriptor.help)),
             kind: Some(descriptor.kind),
             samples: Vec::new(),
         }
@@ -142,7 +143,7 @@ pub fn count_series(families: &[Family]) -> usize {
 /// Makes one family of those that have the same name, HELP and TYPE, in the order of the first of each.
 pub fn merge(families: impl IntoIterator<Item = Family>) -> Vec<Family> {
     let mut merged: Vec<Family> = Vec::new();
-    let mut places: HashMap<Cow<'static, str>, usize> = HashMap::new();
+    let mut places: HashMap<SmolStr, usize> = HashMap::new();
     for family in families {
         let known = places.get(&family.name).and_then(|at| merged.get_mut(*at));
         match known.filter(|known| known.help == family.help && known.kind == family.kind) {

@@ -1,6 +1,5 @@
 //! Changes to files of promdrop's own that are no run: a family is withdrawn, or takes the HELP of a newer file.
 
-use std::borrow::Cow;
 use std::os::fd::AsFd as _;
 
 use nix::errno::Errno;
@@ -137,7 +136,7 @@ pub(super) fn withdraw(families: &mut Vec<Family>, names: &[String]) {
 
 /// Gives a family the HELP of another file.
 pub(super) fn take_help(family: &mut Family, help: Option<&[u8]>) {
-    family.help = help.map(|help| Cow::Owned(String::from_utf8_lossy(help).into_owned()));
+    family.help = help.map(|help| String::from_utf8_lossy(help).into());
 }
 
 /// `text` of `file`, changed; `None` where nothing is left, or what is left can't be proved.

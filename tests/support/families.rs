@@ -1,6 +1,5 @@
 //! Families made at random that keep the rules.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -36,7 +35,7 @@ fn any_value() -> impl Strategy<Value = f64> {
 type AnyLabels = BTreeMap<String, String>;
 
 fn owned(labels: &AnyLabels, more: &[(&'static str, String)]) -> Labels {
-    let more = more.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Owned(value.clone())));
+    let more = more.iter().map(|(name, value)| ((*name).into(), value.clone().into()));
     labels.iter().map(|(name, value)| (name.clone().into(), value.clone().into())).chain(more).collect()
 }
 
@@ -53,7 +52,7 @@ fn any_family(number: usize) -> impl Strategy<Value = Family> {
             labels.insert("set".into(), format!("{index}"));
         }
         let mut family =
-            Family { name: name.clone().into(), help: help.map(Cow::Owned), kind, samples: Vec::new() };
+            Family { name: name.clone().into(), help: help.map(Into::into), kind, samples: Vec::new() };
         let mut push = |suffix: &str, labels: Labels, value: f64| {
             family.samples.push(Sample { name: format!("{name}{suffix}").into(), labels, value });
         };

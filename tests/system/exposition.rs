@@ -33,7 +33,7 @@ fn series(families: &[Family]) -> BTreeMap<String, String> {
                 _ => "",
             };
             // node_exporter spells bounds its own way.
-            let plain = |(name, value): &(_, std::borrow::Cow<'_, str>)| match name == bound {
+            let plain = |(name, value): &(_, smol_str::SmolStr)| match name == bound {
                 true => (bound.to_owned(), format!("{}", value.parse::<f64>().unwrap() + 0.0)),
                 false => (format!("{name}"), format!("{value}")),
             };

@@ -148,7 +148,7 @@ TCPSynRetrans\nTcpExt: 0 5 6 1 2 3 18446744073709551615 7\nIpExt: InNoRoutes\nIp
     fn found(netstat: &str, snmp: &str) -> Vec<(String, f64)> {
         let (families, notes) = families(netstat, snmp);
         assert_eq!(families.len() + notes.len(), COUNTERS.len());
-        families.into_iter().map(|family| (family.name.into_owned(), family.samples[0].value)).collect()
+        families.into_iter().map(|family| (family.name.to_string(), family.samples[0].value)).collect()
     }
 
     #[test]

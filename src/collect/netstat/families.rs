@@ -1,7 +1,5 @@
 //! The families of the module, and their numbers from the counts. Pure.
 
-use std::borrow::Cow;
-
 use super::counts::Counts;
 use super::listeners::Backlog;
 use super::settings::Settings;
@@ -134,7 +132,7 @@ fn push_counts(family: &mut Family, labels: &Labels, counts: &Counts, states: St
     for ip in IpFamily::ALL {
         for state in states.iter() {
             let own = [("family", ip.word()), ("state", state.word())];
-            let own = own.map(|(name, word)| (Cow::Borrowed(name), Cow::Borrowed(word)));
+            let own = own.map(|(name, word)| (name.into(), word.into()));
             family.push([labels.as_slice(), &own].concat(), counts.of(ip, state).into());
         }
     }

@@ -93,7 +93,7 @@ impl Metric {
     fn family(&self, samples: Vec<(Labels, f64)>) -> Family {
         let mut family = Family {
             name: self.name.clone().into(),
-            help: self.help.clone().map(Cow::Owned),
+            help: self.help.as_deref().map(Into::into),
             kind: Some(self.kind),
             samples: Vec::new(),
         };

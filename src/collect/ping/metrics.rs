@@ -1,10 +1,10 @@
 //! The families, from what is known of each address.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use nix::net::if_::if_indextoname;
+use smol_str::SmolStr;
 
 use super::packet::{ErrorKind, Version};
 use super::resolve::Resolved;
@@ -249,9 +249,10 @@ fn show(address: Address) -> String {
 }
 
 /// The labels of a sample of `target`: its name, `more`, its own.
-fn labels(target: &Target, more: &[(&'static str, Cow<'static, str>)]) -> Labels {
-    let mut labels: Labels = vec![("target".into(), target.text.clone().into())];
-    labels.extend(more.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())));
+fn labels(target: &Target, more: &[(&'static str, SmolStr)]) -> Labels {
+    let mut labels = Labels::with_capacity(1 + more.len() + target.labels.len());
+    labels.push(("target".into(), target.text.as_str().into()));
+    labels.extend(more.iter().map(|(name, value)| (SmolStr::new_static(name), value.clone())));
     labels.extend(target.labels.iter().cloned());
     labels
 }

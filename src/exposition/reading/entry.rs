@@ -1,7 +1,8 @@
 //! What one text says of a family, while it is read and when it is.
 
-use std::borrow::Cow;
 use std::rc::Rc;
+
+use smol_str::SmolStr;
 
 use super::super::family::{Family, Kind, Sample};
 use super::super::parts::Parts;
@@ -61,10 +62,10 @@ impl Entry {
 
     /// Keeps a sample to be published, without its empty labels.
     pub fn keep(&mut self, name: Token<'_>, labels: &[Label<'_>], value: f64) {
-        let owned = |token: Token<'_>| Cow::Owned(token.text().into_owned());
+        let owned = |token: Token<'_>| SmolStr::from(token.text());
         let labels = labels.iter().filter(|label| !label.value.bytes.is_empty());
         let labels = labels.map(|label| (owned(label.name), owned(label.value))).collect();
-        self.samples.push(Sample { name: Cow::Owned(name.str().to_owned()), labels, value });
+        self.samples.push(Sample { name: name.str().into(), labels, value });
     }
 
     pub fn into_facts(self) -> FamilyFacts {
@@ -83,8 +84,8 @@ impl Entry {
     /// The family, of a text with nothing wrong in it.
     pub fn into_family(self) -> Family {
         Family {
-            name: Cow::Owned(self.name().to_owned()),
-            help: self.help.as_ref().map(|help| Cow::Owned(help.token().text().into_owned())),
+            name: self.name().into(),
+            help: self.help.as_ref().map(|help| help.token().text().into()),
             kind: self.word.map(|_| self.kind()),
             samples: self.samples,
         }
