@@ -31,7 +31,7 @@ const COUNTERS: [Counter; 9] = [
         "netstat",
         "ListenOverflows",
         "netstat_tcp_listen_overflows_total",
-        "Segments of new TCP connections dropped since the accept queue of the listening socket was full.",
+        "Segments of new TCP connections dropped because the accept queue of the listening socket was full.",
     ),
     counter(
         "netstat",
@@ -56,7 +56,7 @@ const COUNTERS: [Counter; 9] = [
         "netstat",
         "TCPFastRetrans",
         "netstat_tcp_fast_retransmissions_total",
-        "TCP segments sent again before a timeout, since acknowledgements told of their loss.",
+        "TCP segments sent again before a timeout, because acknowledgements told of their loss.",
     ),
     counter(
         "netstat",

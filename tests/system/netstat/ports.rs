@@ -49,11 +49,12 @@ fn connected() -> Vec<TcpState> {
 fn each_port_and_range_is_counted_as_ss_does() {
     in_fresh(|| {
         let _held = settled(every_state());
-        // Each port alone, those that nobody has, and ranges that overlap each other and the ports.
+        // Every other port alone, so that there are more between them, those that nobody has, and ranges that overlap
+        // each other and the ports.
         let entries = ports().map(|ports| {
             let (first, last) = (*ports.first().unwrap(), *ports.last().unwrap());
             let middle = *ports.iter().nth(ports.len() / 2).unwrap();
-            let mut entries: Vec<String> = ports.iter().map(u16::to_string).collect();
+            let mut entries: Vec<String> = ports.iter().step_by(2).map(u16::to_string).collect();
             entries.extend(["1-65535".to_owned(), "1-1023".to_owned(), "1".to_owned()]);
             entries.extend([
                 format!("{first}-{middle}"),
@@ -63,7 +64,7 @@ fn each_port_and_range_is_counted_as_ss_does() {
             entries
         });
         let [local, remote] = &entries;
-        assert!(local.len() > 40 && remote.len() > 20, "{entries:?}");
+        assert!(local.len() > 20 && remote.len() > 15, "{entries:?}");
         let series = series(&format!("{{local_ports: {local:?}, remote_ports: {remote:?}}}"));
         for port in local {
             assert_eq!(counts(&series, "local", port, &TcpState::ALL), ss(&filter("sport", port)), "{port}");
@@ -167,7 +168,10 @@ fn the_filter_of_ports_changes_no_number() {
     });
 }
 
-fn sorted(mut sockets: Vec<Socket>) -> Vec<Socket> {
+/// What tells sockets apart and stays; bytes that wait in queues don't.
+fn sorted(sockets: Vec<Socket>) -> Vec<Socket> {
+    let mut sockets: Vec<Socket> =
+        sockets.into_iter().map(|socket| Socket { queue: 0, limit: 0, ..socket }).collect();
     sockets.sort_by_key(|socket| {
         (socket.local_port, socket.remote_port, socket.local_address, socket.state as u8)
     });
