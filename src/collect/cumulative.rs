@@ -6,6 +6,7 @@
 //! whole: its count is that of its buckets and nothing of its own. So what is still 0 isn't there.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use smol_str::{SmolStr, ToSmolStr as _, format_smolstr};
@@ -44,24 +45,26 @@ impl Quantile {
     }
 }
 
-/// What goes on, while a run adds to it. A series is a key of the module's own, by which the next run finds it again,
-/// and the labels that it is shown with now. A run adds to each once, if only 0: it is shown then, else it is
+/// What goes on, while a run adds to it. A series is a key of the module's own ([`State::key`]), by which the next run
+/// finds it again, and the labels that it is shown with now. A run adds to each once, if only 0: it is shown then, else it is
 /// [kept](Self::keep) or forgotten.
 #[derive(Debug)]
 pub struct Totals<'a> {
     previous: &'a State,
     state: State,
     families: BTreeMap<&'static str, Family>,
+    /// Of each histogram, its bounds as they are written: they are the same for all series.
+    bounds: BTreeMap<&'static str, Rc<[SmolStr]>>,
 }
 
 impl<'a> Totals<'a> {
     /// Goes on from where the run before left off.
     pub fn after(previous: &'a State) -> Self {
-        Self { previous, state: State::default(), families: BTreeMap::new() }
+        Self { previous, state: State::default(), families: BTreeMap::new(), bounds: BTreeMap::new() }
     }
 
     /// Adds `n` to the series `key` of a counter.
-    pub fn add(&mut self, counter: &Descriptor, key: &[&str], labels: Labels, n: u64) {
+    pub fn add(&mut self, counter: &Descriptor, key: &str, labels: Labels, n: u64) {
         let key = full(key, counter);
         let total = self.previous.get(&key).saturating_add(n);
         self.set(key, &[total]);
@@ -72,7 +75,7 @@ impl<'a> Totals<'a> {
     pub fn add_each(
         &mut self,
         counter: &Descriptor,
-        key: &[&str],
+        key: &str,
         labels: &Labels,
         label: &'static str,
         values: &[&'static str],
@@ -91,7 +94,7 @@ impl<'a> Totals<'a> {
     }
 
     /// Adds `times` to the series `key` of a histogram.
-    pub fn observe(&mut self, histogram: &Histogram<'_>, key: &[&str], labels: &Labels, times: &[Duration]) {
+    pub fn observe(&mut self, histogram: &Histogram<'_>, key: &str, labels: &Labels, times: &[Duration]) {
         let key = full(key, &histogram.family);
         let before = self.previous.numbers(&key).and_then(|numbers| Counted::read(numbers, histogram.bounds));
         let mut counted = before.unwrap_or_else(|| Counted::nothing(histogram.bounds));
@@ -101,14 +104,16 @@ impl<'a> Totals<'a> {
         if counted.buckets.iter().any(|n| *n > 0) {
             self.state.set_numbers(key, counted.numbers(histogram.bounds));
         }
-        counted.expose(self.family(&histogram.family), labels, histogram.bounds);
+        let texts =
+            self.bounds.entry(histogram.family.name).or_insert_with(|| texts(histogram.bounds)).clone();
+        counted.expose(self.family(&histogram.family), labels, &texts);
     }
 
     /// Adds `times` to the series `key` of a summary of durations, whose quantiles are those of `times` alone.
     pub fn summarize(
         &mut self,
         summary: &Descriptor,
-        key: &[&str],
+        key: &str,
         labels: &Labels,
         quantiles: &[Quantile],
         times: &[Duration],
@@ -134,12 +139,12 @@ impl<'a> Totals<'a> {
     }
 
     /// The number that goes on with the series `key` of a gauge, in a unit of the module's own; 0 where there is none.
-    pub fn carried(&self, gauge: &Descriptor, key: &[&str]) -> u64 {
+    pub fn carried(&self, gauge: &Descriptor, key: &str) -> u64 {
         self.previous.get(&full(key, gauge))
     }
 
     /// Has `number` go on with the series `key` of a gauge.
-    pub fn carry(&mut self, gauge: &Descriptor, key: &[&str], number: u64) {
+    pub fn carry(&mut self, gauge: &Descriptor, key: &str, number: u64) {
         self.set(full(key, gauge), &[number]);
     }
 
@@ -178,8 +183,8 @@ impl<'a> Totals<'a> {
 }
 
 /// The key of a family's series: a family of another name is another.
-fn full(series: &[&str], family: &Descriptor) -> String {
-    State::key(&[series, &[family.name]].concat())
+fn full(series: &str, family: &Descriptor) -> String {
+    [series, "/", family.name].concat()
 }
 
 /// What a histogram has counted.
@@ -227,20 +232,25 @@ impl Counted {
         Some(counted)
     }
 
-    fn expose(&self, family: &mut Family, labels: &Labels, bounds: &[Duration]) {
+    /// `bounds` are those of the buckets, as they are written.
+    fn expose(&self, family: &mut Family, labels: &Labels, bounds: &[SmolStr]) {
         let [bucket, sum, counted] = ["_bucket", "_sum", "_count"].map(|suffix| name(family, suffix));
         let mut count = 0_u64;
-        let bounds = bounds.iter().map(|bound| bound.as_secs_f64().to_smolstr()).chain(["+Inf".into()]);
         let mut push = |name: &SmolStr, labels, value| {
             family.samples.push(Sample { name: name.clone(), labels, value });
         };
-        for (bound, n) in bounds.zip(&self.buckets) {
+        for (bound, n) in bounds.iter().zip(&self.buckets) {
             count = count.saturating_add(*n);
-            push(&bucket, with(labels, "le", bound), shown(count));
+            push(&bucket, with(labels, "le", bound.clone()), shown(count));
         }
         push(&sum, labels.clone(), self.sum as f64 / 1e9);
         push(&counted, labels.clone(), shown(count));
     }
+}
+
+/// The bounds of all buckets as they are written, the last one's included.
+fn texts(bounds: &[Duration]) -> Rc<[SmolStr]> {
+    bounds.iter().map(|bound| bound.as_secs_f64().to_smolstr()).chain(["+Inf".into()]).collect()
 }
 
 /// `labels` and one more.

@@ -22,8 +22,8 @@ fn labels(host: &str) -> Labels {
 #[track_caller]
 fn run(previous: &State, histogram: &Histogram<'_>, n: u64, times: &[Duration]) -> (Vec<Family>, State) {
     let mut totals = Totals::after(previous);
-    totals.add(&SENT, &["a"], labels("a"), n);
-    totals.observe(histogram, &["a"], &labels("a"), times);
+    totals.add(&SENT, "a", labels("a"), n);
+    totals.observe(histogram, "a", &labels("a"), times);
     let (families, state) = totals.finish();
     let mut text = String::new();
     render(&families, &mut text);
@@ -144,7 +144,7 @@ fn numbers_that_this_promdrop_does_not_write_are_a_new_start() {
 fn what_is_not_shown_is_kept_series_by_series_or_forgotten() {
     let nothing = State::default();
     let mut before = Totals::after(&nothing);
-    for key in [["a", "1"], ["a", "2"], ["a", "3"], ["a/b", "1"], ["ab", "1"]] {
+    for key in [["a", "1"], ["a", "2"], ["a", "3"], ["a/b", "1"], ["ab", "1"]].map(|key| State::key(&key)) {
         before.add(&SENT, &key, labels("a"), 1);
         before.observe(&TIMES, &key, &labels("a"), &[Duration::ZERO]);
     }
@@ -152,7 +152,7 @@ fn what_is_not_shown_is_kept_series_by_series_or_forgotten() {
     before.set("a/1/x_of_old_total", 1);
     before.set("a", 1);
     let mut totals = Totals::after(&before);
-    totals.add(&SENT, &["a", "1"], labels("a"), 1);
+    totals.add(&SENT, "a/1", labels("a"), 1);
     assert_eq!([totals.keep(&["a"], 1), totals.keep(&["a"], 0), totals.keep(&["none"], 9)], [1, 0, 0]);
     let (families, state) = totals.finish();
     assert_eq!(text(&families), "x_sent_total{host=\"a\"} 2\n", "what is kept is not shown");
@@ -167,10 +167,10 @@ const SPREAD: Descriptor = Descriptor { name: "x_spread_seconds", help: "Q.", ki
 #[track_caller]
 fn run_others(previous: &State, errors: &[u64], shares: &[f64], times: &[u64]) -> (String, State) {
     let mut totals = Totals::after(previous);
-    totals.add_each(&ERRORS, &["a"], &labels("a"), "kind", &["p", "q", "r"], errors);
+    totals.add_each(&ERRORS, "a", &labels("a"), "kind", &["p", "q", "r"], errors);
     let quantiles: Vec<Quantile> = shares.iter().map(|share| Quantile::new(*share).unwrap()).collect();
     let times: Vec<Duration> = times.iter().map(|ms| Duration::from_millis(*ms)).collect();
-    totals.summarize(&SPREAD, &["a"], &labels("a"), &quantiles, &times);
+    totals.summarize(&SPREAD, "a", &labels("a"), &quantiles, &times);
     let (families, state) = totals.finish();
     let mut all = String::new();
     render(&families, &mut all);
@@ -225,11 +225,11 @@ fn a_quantile_is_a_share() {
 fn what_goes_on_with_a_gauge_is_what_was_carried() {
     let nothing = State::default();
     let mut totals = Totals::after(&nothing);
-    assert_eq!(totals.carried(&SENT, &["a"]), 0);
-    totals.carry(&SENT, &["a"], 9);
+    assert_eq!(totals.carried(&SENT, "a"), 0);
+    totals.carry(&SENT, "a", 9);
     let (families, state) = totals.finish();
     assert!(families.is_empty());
-    assert_eq!(Totals::after(&read_back(&state)).carried(&SENT, &["a"]), 9);
+    assert_eq!(Totals::after(&read_back(&state)).carried(&SENT, "a"), 9);
 }
 
 #[test]

@@ -173,7 +173,7 @@ pub fn families(
         }
         measured.insert(&target.text);
         let shown = show(*address);
-        let key = [target.text.as_str(), shown.as_str()];
+        let key = State::key(&[&target.text, &shown]);
         let family = Version::of(address.ip).word();
         let labels = labels(target, &[("address", shown.clone().into()), ("family", family.into())]);
         count(choice, &mut totals, &key, &labels, tally);
@@ -201,7 +201,7 @@ pub fn families(
 }
 
 /// Adds what goes on from run to run.
-fn count(choice: &Choice, totals: &mut Totals<'_>, key: &[&str], labels: &Labels, tally: &Tally) {
+fn count(choice: &Choice, totals: &mut Totals<'_>, key: &str, labels: &Labels, tally: &Tally) {
     for (counter, n) in [
         (&SENT, tally.sent),
         (&RECEIVED, tally.received),
