@@ -138,32 +138,38 @@ impl<'a> Totals<'a> {
         }
     }
 
-    /// The number that goes on with the series `key` of a gauge, in a unit of the module's own; 0 where there is none.
-    pub fn carried(&self, gauge: &Descriptor, key: &str) -> u64 {
-        self.previous.get(&full(key, gauge))
+    /// The numbers that go on with the series `key` of a gauge, in units of the module's own; none at its start.
+    pub fn carried<const N: usize>(&self, gauge: &Descriptor, key: &str) -> Option<[u64; N]> {
+        self.previous.numbers(&full(key, gauge))?.try_into().ok()
     }
 
-    /// Has `number` go on with the series `key` of a gauge.
-    pub fn carry(&mut self, gauge: &Descriptor, key: &str, number: u64) {
-        self.set(full(key, gauge), &[number]);
+    /// Has `numbers` go on with the series `key` of a gauge.
+    pub fn carry(&mut self, gauge: &Descriptor, key: &str, numbers: &[u64]) {
+        self.set(full(key, gauge), numbers);
     }
 
-    /// Keeps the series whose keys begin with the parts `under` and that this run doesn't show, `most` of them. Returns
-    /// how many there were.
+    /// Keeps the series whose keys begin with the parts `under` and that this run doesn't show, `most` of them, those that
+    /// were shown last. Returns how many there were.
     pub fn keep(&mut self, under: &[&str], most: usize) -> usize {
-        let (mut kept, mut last, mut keeping) = (0, None, false);
-        for (key, numbers) in self.previous.under(&State::key(under)) {
+        let mut hidden: Vec<(u64, &str)> = Vec::new();
+        for (key, _) in self.previous.under(&State::key(under)) {
             let Some((series, _)) = key.rsplit_once('/') else { continue };
-            if last != Some(series) {
-                last = Some(series);
-                keeping = kept < most && self.state.under(series).next().is_none();
-                kept += usize::from(keeping);
-            }
-            if keeping {
-                self.state.set_numbers(key, numbers.to_vec());
+            if hidden.last().is_none_or(|(_, last)| *last != series)
+                && self.state.under(series).next().is_none()
+            {
+                hidden.push((self.previous.get(&idle(series)), series));
             }
         }
-        kept
+        // Stable: of those that are hidden for as long, the first.
+        hidden.sort_by_key(|(idle, _)| *idle);
+        hidden.truncate(most);
+        for (runs, series) in &hidden {
+            for (key, numbers) in self.previous.under(series) {
+                self.state.set_numbers(key, numbers.to_vec());
+            }
+            self.state.set(idle(series), runs.saturating_add(1));
+        }
+        hidden.len()
     }
 
     /// The families, and what the next run goes on from.
@@ -180,6 +186,11 @@ impl<'a> Totals<'a> {
     fn family(&mut self, descriptor: &Descriptor) -> &mut Family {
         self.families.entry(descriptor.name).or_insert_with(|| Family::new(descriptor))
     }
+}
+
+/// The key of how many runs ago a series was shown; no family can have that name.
+fn idle(series: &str) -> String {
+    [series, "/-"].concat()
 }
 
 /// The key of a family's series: a family of another name is another.

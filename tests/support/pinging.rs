@@ -52,7 +52,14 @@ pub struct Found {
 }
 
 pub fn collect(collector: &dyn Collector, previous: &State) -> Result<Found, Failure> {
-    let timeout = Duration::from_secs(30);
+    collect_within(Duration::from_secs(30), collector, previous)
+}
+
+pub fn collect_within(
+    timeout: Duration,
+    collector: &dyn Collector,
+    previous: &State,
+) -> Result<Found, Failure> {
     let stop = Stop::listen().unwrap();
     let run = Run {
         collector: "ping",

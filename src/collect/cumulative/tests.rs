@@ -157,7 +157,7 @@ fn what_is_not_shown_is_kept_series_by_series_or_forgotten() {
     let (families, state) = totals.finish();
     assert_eq!(text(&families), "x_sent_total{host=\"a\"} 2\n", "what is kept is not shown");
     let keys: Vec<&str> = state.iter().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["a/1/x_sent_total", "a/2/x_seconds", "a/2/x_sent_total"]);
+    assert_eq!(keys, ["a/1/x_sent_total", "a/2/-", "a/2/x_seconds", "a/2/x_sent_total"]);
 }
 
 const ERRORS: Descriptor = Descriptor { name: "x_errors_total", help: "E.", kind: Kind::Counter };
@@ -225,17 +225,34 @@ fn a_quantile_is_a_share() {
 fn what_goes_on_with_a_gauge_is_what_was_carried() {
     let nothing = State::default();
     let mut totals = Totals::after(&nothing);
-    assert_eq!(totals.carried(&SENT, "a"), 0);
-    totals.carry(&SENT, "a", 9);
+    assert_eq!(totals.carried::<2>(&SENT, "a"), None);
+    totals.carry(&SENT, "a", &[9, 0]);
     let (families, state) = totals.finish();
     assert!(families.is_empty());
-    assert_eq!(Totals::after(&read_back(&state)).carried(&SENT, "a"), 9);
+    let state = read_back(&state);
+    assert_eq!(Totals::after(&state).carried(&SENT, "a"), Some([9, 0]));
+    assert_eq!(Totals::after(&state).carried::<3>(&SENT, "a"), None, "of another version");
 }
 
 #[test]
 fn zeros_take_no_room() {
     let (_, state) = run(&State::default(), &TIMES, 0, &[]);
     assert!(state.is_empty() && run_others(&state, &[0; 3], &[0.5], &[]).1.is_empty());
+}
+
+#[test]
+fn what_was_shown_last_is_kept_first() {
+    let mut state = State::default();
+    // The lowest key is the oldest.
+    for shown in ["a/1", "a/2", "a/3", "a/4", "a/2", "a/5"] {
+        let mut totals = Totals::after(&state);
+        totals.add(&SENT, shown, labels("a"), 1);
+        totals.keep(&["a"], 2);
+        let next = totals.finish().1;
+        state = read_back(&next);
+    }
+    let sent = |series: &str| state.get(&format!("{series}/x_sent_total"));
+    assert_eq!(["a/1", "a/2", "a/3", "a/4", "a/5"].map(sent), [0, 2, 0, 1, 1]);
 }
 
 /// What befalls the state between two runs.

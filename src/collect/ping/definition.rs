@@ -17,8 +17,8 @@ use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, read_int
 pub const MOST_PROBES: usize = 1 << 16;
 /// Kept free for resolving names where there are any.
 const RESOLVE_TIME: Duration = Duration::from_secs(1);
-/// Kept free at the end of a run.
-pub const RESERVE: Duration = Duration::from_millis(50);
+/// Kept free in a run, half of it before the first probe, half after the last one's timeout.
+pub const RESERVE: Duration = Duration::from_millis(100);
 /// Bounds of a histogram, and quantiles: each is a series for each address.
 const MOST_BUCKETS: usize = 50;
 const MOST_QUANTILES: usize = 10;

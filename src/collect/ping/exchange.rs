@@ -29,27 +29,32 @@ pub enum Error {
     Receiving(Errno),
 }
 
-/// Sends the session's probes and takes the replies until all is over. Returns why the kernel refused what it refused.
+/// Why there is no socket for a version of IP.
+pub type Missing = (Version, Errno);
+
+/// Sends the session's probes and takes the replies until all is over. Returns why the kernel refused what it refused: of
+/// versions that are `missing` it refuses all.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn exchange(
     session: &mut Session,
     sockets: &mut [Socket],
+    missing: &[Missing],
     stop: &Stop,
 ) -> Result<BTreeMap<Address, Errno>, Error> {
-    let mut refusals = BTreeMap::new();
-    let mut full_since: Option<Instant> = None;
+    let mut sender = Sender { missing, full_since: Vec::new(), refusals: BTreeMap::new() };
     loop {
-        send_due(session, sockets, &mut full_since, &mut refusals);
+        sender.send_due(session, sockets);
         // Whatever has come by now is read before it is judged late.
         let now = Instant::now();
         let mut busy = false;
         for socket in sockets.iter_mut() {
             let (version, mut read, mut events) = (socket.version(), Moment::now(), 0_u32);
             let all = socket.receive(GULP, |event| {
-                // Reading the clocks costs as much as reading a packet, so a batch shares them.
-                if events % 64 == 63 {
+                // Reading the clocks costs as much as reading a packet, so a batch shares them, but nothing comes after it
+                // was read.
+                if events % 64 == 63 || event.stamp().is_some_and(|stamp| stamp > read.realtime) {
                     read = Moment::now();
                 }
                 events += 1;
@@ -57,11 +62,11 @@ pub fn exchange(
             });
             busy |= !all.map_err(Error::Receiving)? || events > 0;
         }
-        let Some(until) = session.wait_until(now) else { return Ok(refusals) };
+        let Some(until) = session.wait_until(now) else { return Ok(sender.refusals) };
         let wait = until.saturating_duration_since(Instant::now());
         // The kernel stamps what comes, so there is no hurry: after some replies, and between the ticks of a round,
         // only `stop` can end the wait, instead of every single packet.
-        let stopped = if wait.is_zero() && full_since.is_none() {
+        let stopped = if wait.is_zero() && sender.full_since.is_empty() {
             stop.is_raised()
         } else if busy || wait <= TICK {
             stop.wait(TICK)
@@ -80,56 +85,84 @@ fn take(session: &mut Session, version: Version, event: &Event<'_>, read: Moment
         Event::Error(target, echo, kind) => _ = session.error(*target, echo, *kind),
         Event::Left(frame, stamp) => {
             if let Some(number) = packet::find_request(version, frame, |number| session.cookie(number)) {
-                session.left(number, *stamp);
+                session.left(number, *stamp, read);
             }
         }
     }
 }
 
-/// Sends what is due, at most one burst.
-fn send_due(
-    session: &mut Session,
-    sockets: &mut [Socket],
-    full_since: &mut Option<Instant>,
-    refusals: &mut BTreeMap<Address, Errno>,
-) {
-    let begin = Instant::now();
-    for _ in 0..session::BURST {
-        let Some((number, target)) = session.due(begin) else { return };
-        let version = Version::of(target.ip);
-        let Some(socket) = sockets.iter_mut().find(|socket| socket.version() == version) else {
-            session.skip();
-            continue;
-        };
-        let cookie = session.cookie(number);
-        let mut at = Moment::now();
-        let mut sent = socket.send(target, number, cookie);
-        // An ICMP error about another probe makes the next call fail, once, whatever it is.
-        for _ in 0..TRIES {
-            let mut taken = |event: Event<'_>| take(session, version, &event, at);
-            let queued =
-                matches!(sent, Send::Refused(_)) && socket.read_queue(&mut taken).is_ok_and(|n| n > 0);
-            if !queued {
-                break;
+/// Sends probes, and knows what hinders it.
+struct Sender<'m> {
+    missing: &'m [Missing],
+    /// The sockets that have no room, and since when.
+    full_since: Vec<(Version, Instant)>,
+    refusals: BTreeMap<Address, Errno>,
+}
+
+impl Sender<'_> {
+    /// Sends what is due, at most one burst.
+    fn send_due(&mut self, session: &mut Session, sockets: &mut [Socket]) {
+        let begin = Instant::now();
+        for _ in 0..session::BURST {
+            let Some((number, target)) = session.due(begin) else { return };
+            let version = Version::of(target.ip);
+            let (sent, at) = match sockets.iter_mut().find(|socket| socket.version() == version) {
+                Some(socket) => send(session, socket, number, target),
+                None => (self.refused_for_want_of(version), Moment::now()),
+            };
+            if sent != Send::Full {
+                self.full_since.retain(|(full, _)| *full != version);
             }
-            at = Moment::now();
-            sent = socket.send(target, number, cookie);
-        }
-        match sent {
-            Send::Sent => {
-                *full_since = None;
-                session.sent(at);
+            match sent {
+                Send::Sent => session.sent(at),
+                Send::Refused(error) => {
+                    self.refusals.insert(target, error);
+                    session.refused();
+                }
+                Send::Full if self.is_patient(version, at.monotonic) => return,
+                Send::Full => session.skip(),
             }
-            Send::Refused(error) => {
-                refusals.insert(target, error);
-                session.refused();
-            }
-            Send::Full if at.monotonic.duration_since(*full_since.get_or_insert(at.monotonic)) < PATIENCE => {
-                return;
-            }
-            Send::Full => session.skip(),
         }
     }
+
+    fn refused_for_want_of(&self, version: Version) -> Send {
+        let missing = self.missing.iter().find(|(missing, _)| *missing == version);
+        Send::Refused(missing.map_or(Errno::EAFNOSUPPORT, |(_, error)| *error))
+    }
+
+    /// Whether the socket of `version`, which is full at `now`, is given more time: once it has had its share, none of the
+    /// others waits for it until it has room again.
+    fn is_patient(&mut self, version: Version, now: Instant) -> bool {
+        let since = match self.full_since.iter().find(|(full, _)| *full == version) {
+            Some((_, since)) => *since,
+            None => {
+                self.full_since.push((version, now));
+                now
+            }
+        };
+        now.duration_since(since) < PATIENCE
+    }
+}
+
+/// Sends probe `number`; what came of it, and the moment right before.
+fn send(session: &mut Session, socket: &mut Socket, number: u16, target: Address) -> (Send, Moment) {
+    let (version, cookie) = (socket.version(), session.cookie(number));
+    let mut at = Moment::now();
+    let mut sent = socket.send(target, number, cookie);
+    // An ICMP error about another probe makes the next call fail, once, whatever it is, even where there was no room to
+    // tell more.
+    for _ in 0..TRIES {
+        if !matches!(sent, Send::Refused(_)) {
+            break;
+        }
+        let queued = socket.read_queue(&mut |event| take(session, version, &event, at));
+        at = Moment::now();
+        sent = socket.send(target, number, cookie);
+        if queued.is_ok_and(|queued| queued == 0) {
+            break;
+        }
+    }
+    (sent, at)
 }
 
 /// Waits at most `limit` for a packet or for `stop`; whether that was raised.

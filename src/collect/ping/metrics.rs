@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::packet::{ErrorKind, Version};
 use super::resolve::Resolved;
 use super::session::Address;
-use super::tally::Tally;
+use super::tally::{Jitter, Tally};
 use super::target::{Target, word};
 use crate::collect::State;
 use crate::collect::cumulative::{Histogram, Quantile, Totals};
@@ -18,7 +18,7 @@ use crate::exposition::family::{Descriptor, Kind, Labels};
 
 const SENT: Descriptor = Descriptor {
     name: "ping_packets_sent_total",
-    help: "ICMP echo requests sent to the target.",
+    help: "ICMP echo requests to the target, those included that this host's kernel refused to send.",
     kind: Kind::Counter,
 };
 const RECEIVED: Descriptor = Descriptor {
@@ -48,7 +48,7 @@ const SEND_ERRORS: Descriptor = Descriptor {
 };
 const ICMP_ERRORS: Descriptor = Descriptor {
     name: "ping_icmp_errors_total",
-    help: "ICMP echo requests that an ICMP error came back for, by kind; they count as lost unless they are answered, too.",
+    help: "ICMP echo requests that an ICMP error came back for, by kind, before any answer; they count as lost unless they are answered then.",
     kind: Kind::Counter,
 };
 const LOSS: Descriptor = Descriptor {
@@ -160,27 +160,31 @@ pub fn families(
     previous: &State,
 ) -> (Vec<Family>, State) {
     let mut found = [&RESOLVED, &LOSS, &MIN, &MEAN, &MAX, &STDDEV, &JITTER, &HOP_LIMIT].map(Family::new);
+    found.iter_mut().for_each(|family| family.samples.reserve(tallied.len()));
     let [is_resolved, gauges @ ..] = &mut found;
     for r in resolved {
         let labels = labels(r.target, &[("family", word(r.target.wanted).into())]);
         is_resolved.push(labels, if r.addresses.is_ok() { 1.0 } else { 0.0 });
     }
     let mut totals = Totals::after(previous);
-    let mut measured: HashSet<&str> = HashSet::new();
+    let mut measured: HashSet<(&str, Address)> = HashSet::new();
     for (target, address, tally) in tallied {
         if tally.sent == 0 {
             continue;
         }
-        measured.insert(&target.text);
+        measured.insert((&target.text, *address));
         let shown = show(*address);
         let key = State::key(&[&target.text, &shown]);
         let family = Version::of(address.ip).word();
         let labels = labels(target, &[("address", shown.clone().into()), ("family", family.into())]);
         count(choice, &mut totals, &key, &labels, tally);
-        let jitter = tally.jitter(totals.carried(&JITTER, &key));
-        totals.carry(&JITTER, &key, jitter);
+        let before = totals.carried(&JITTER, &key);
+        let before = before.map(|[last, differences, sixteenths]| Jitter { last, differences, sixteenths });
+        let jitter = tally.jitter(before);
+        if let Some(Jitter { last, differences, sixteenths }) = jitter {
+            totals.carry(&JITTER, &key, &[last, differences, sixteenths]);
+        }
         for (family, value) in gauges.iter_mut().zip(values(tally, jitter)) {
-            family.samples.reserve(tallied.len());
             if let Some(value) = value {
                 family.push(labels.clone(), value);
             }
@@ -189,7 +193,11 @@ pub fn families(
     let mut room = OLD_OF_ALL;
     for r in resolved {
         let text = r.target.text.as_str();
-        if measured.contains(text) {
+        // It has these, even where this run could not probe them.
+        for address in r.addresses.iter().flatten().filter(|address| !measured.contains(&(text, **address))) {
+            totals.keep(&[text, &show(*address)], usize::MAX);
+        }
+        if r.addresses.iter().flatten().any(|address| measured.contains(&(text, *address))) {
             room = room.saturating_sub(totals.keep(&[text], room.min(OLD_OF_ONE)));
         } else {
             totals.keep(&[text], usize::MAX);
@@ -226,7 +234,7 @@ fn count(choice: &Choice, totals: &mut Totals<'_>, key: &str, labels: &Labels, t
 }
 
 /// The gauges' values, in their order; what nothing is known of has none.
-fn values(tally: &Tally, jitter: u64) -> [Option<f64>; 7] {
+fn values(tally: &Tally, jitter: Option<Jitter>) -> [Option<f64>; 7] {
     let answered = |value: f64| (tally.received > 0).then_some(value);
     [
         tally.loss_ratio(),
@@ -234,7 +242,7 @@ fn values(tally: &Tally, jitter: u64) -> [Option<f64>; 7] {
         answered(tally.mean),
         answered(tally.max),
         answered(tally.stddev()),
-        answered((jitter >> 4) as f64 / 1e9),
+        jitter.and_then(Jitter::seconds).filter(|_| tally.received > 0),
         tally.hop_limit.map(f64::from),
     ]
 }

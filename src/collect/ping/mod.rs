@@ -32,7 +32,7 @@ pub mod target;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -41,7 +41,7 @@ use super::{Collection, Collector, Failure, Module, Outcome, Run};
 use crate::config::Header;
 use crate::config::yaml::Section;
 use definition::{Definition, MOST_PROBES, RESERVE};
-use exchange::exchange;
+use exchange::{Missing, exchange};
 use metrics::{Tallied, families};
 use packet::Version;
 use resolve::{MOST_ADDRESSES, Resolved};
@@ -52,6 +52,8 @@ use target::Target;
 /// The module's line in the table.
 pub const MODULE: Module = Module { name: "ping", needs_section: true, takes_user: false, read };
 
+/// Kept between resolving and sending, for what is done meanwhile.
+const SETTLE: Duration = Duration::from_millis(100);
 /// Notes of one kind that are shown.
 const MOST_NOTES: usize = 10;
 
@@ -65,28 +67,34 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
 
 impl Collector for Ping {
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
-        let Self(Definition { targets, plan, choice, .. }) = self;
-        let deadline = run.deadline.checked_sub(RESERVE).unwrap_or(run.deadline);
-        let resolved =
-            resolve::addresses(targets, deadline.checked_sub(plan.total()).unwrap_or(deadline), run.stop);
+        let Self(Definition { targets, plan, choice, settings }) = self;
+        let deadline = run.deadline.checked_sub(RESERVE / 2).unwrap_or(run.deadline);
+        let time = plan.total().saturating_add(SETTLE);
+        let resolved = resolve::addresses(targets, deadline.checked_sub(time).unwrap_or(deadline), run.stop);
         if run.stop.is_raised() {
             return Err(Failure::stopped());
         }
-        let found = pairs(&resolved, plan.count, trace);
+        let found = pairs(&resolved, trace);
         let keys = RandomState::new();
-        let mut sockets = self.sockets(&found, &keys, trace)?;
-        let probed: Vec<(&Target, Address)> = found
-            .into_iter()
-            .filter(|(_, address)| sockets.iter().any(|socket| socket.version() == Version::of(address.ip)))
-            .collect();
+        let (mut sockets, missing) = self.sockets(&found, &keys, trace)?;
+        socket::await_stamps(SETTLE / 4, run.stop);
+        let has_way = |version| {
+            sockets.iter().any(|socket| socket.version() == version)
+                || missing.iter().any(|(other, _)| *other == version)
+        };
+        let mut probed = found;
+        probed.retain(|(_, address)| has_way(Version::of(address.ip)));
+        let start = Instant::now();
+        let plan = fit(*plan, &mut probed, deadline.saturating_duration_since(start), trace);
         let addresses = probed.iter().map(|(_, address)| *address).collect();
-        let mut session = Session::new(addresses, *plan, keys, Instant::now(), deadline);
-        let refusals = exchange(&mut session, &mut sockets, run.stop).map_err(|error| match error {
-            exchange::Error::Stopped => Failure::stopped(),
-            exchange::Error::Receiving(errno) => {
-                Failure::new(Outcome::Internal, format!("receiving ICMP replies: {}", errno.desc()))
-            }
-        })?;
+        let mut session = Session::new(addresses, plan, keys, start, deadline);
+        let refusals =
+            exchange(&mut session, &mut sockets, &missing, run.stop).map_err(|error| match error {
+                exchange::Error::Stopped => Failure::stopped(),
+                exchange::Error::Receiving(errno) => {
+                    Failure::new(Outcome::Internal, format!("receiving ICMP replies: {}", errno.desc()))
+                }
+            })?;
         if !probed.is_empty() && session.tallies().iter().all(|tally| tally.sent == 0) {
             let message = "no probe was sent: this host had no time or no room for any";
             return Err(Failure::new(Outcome::Timeout, message));
@@ -97,21 +105,28 @@ impl Collector for Ping {
             .map(|((target, address), tally)| (*target, *address, tally))
             .collect();
         tell(&tallied, &refusals, session.unsent(), &sockets, trace);
+        if settings.tx_timestamps && session.unstamped() > 0 {
+            trace.notes.push(format!(
+                "of {} probes that were answered the kernel did not tell when they left: their times begin before",
+                session.unstamped()
+            ));
+        }
         let (families, state) = families(choice, &resolved, &tallied, run.previous);
         Ok(Collection { families, state })
     }
 }
 
 impl Ping {
-    /// A socket for each version of IP that there are addresses of and that this host has.
+    /// A socket for each version of IP that there are addresses of and that this host has; and for which of them there is
+    /// no way out, since the interface or the source is not there.
     fn sockets(
         &self,
         found: &[(&Target, Address)],
         keys: &RandomState,
         trace: &mut Trace,
-    ) -> Result<Vec<Socket>, Failure> {
-        let mut sockets: Vec<Socket> = Vec::new();
-        let mut missing: Vec<(NoSocket, usize)> = Vec::new();
+    ) -> Result<(Vec<Socket>, Vec<Missing>), Failure> {
+        let (mut sockets, mut missing) = (Vec::new(), Vec::new());
+        let mut denied: Vec<(NoSocket, usize)> = Vec::new();
         for version in Version::ALL {
             let wanting = found.iter().filter(|(_, address)| Version::of(address.ip) == version).count();
             if wanting == 0 {
@@ -122,21 +137,25 @@ impl Ping {
             let id = u16::try_from(keys.hash_one(version) & 0xffff).unwrap_or_default();
             match Socket::open(version, id, in_flight, &self.0.settings) {
                 Ok(socket) => sockets.push(socket),
-                Err(error) => missing.push((error, wanting)),
+                Err(error @ NoSocket::Setting(_, _, errno, _)) => {
+                    trace.notes.push(error.to_string());
+                    missing.push((version, errno));
+                }
+                Err(error) => denied.push((error, wanting)),
             }
         }
-        if let (true, Some((error, _))) = (sockets.is_empty(), missing.first()) {
+        if let (true, true, Some((error, _))) = (sockets.is_empty(), missing.is_empty(), denied.first()) {
             return Err(Failure::new(Outcome::Internal, error.to_string()));
         }
-        for (error, addresses) in &missing {
+        for (error, addresses) in &denied {
             trace.notes.push(format!("addresses without numbers: {addresses}: {error}"));
         }
-        Ok(sockets)
+        Ok((sockets, missing))
     }
 }
 
-/// Each target with each of its addresses, as many as can be probed `count` times; what has none, or too many, is noted.
-fn pairs<'a>(resolved: &[Resolved<'a>], count: usize, trace: &mut Trace) -> Vec<(&'a Target, Address)> {
+/// Each target with each of its addresses; what has none, or too many, is noted.
+fn pairs<'a>(resolved: &[Resolved<'a>], trace: &mut Trace) -> Vec<(&'a Target, Address)> {
     let unresolved = resolved.iter().filter_map(|r| {
         let why = r.addresses.as_ref().err()?;
         Some(format!("{}: {why}", r.target.text))
@@ -150,16 +169,31 @@ fn pairs<'a>(resolved: &[Resolved<'a>], count: usize, trace: &mut Trace) -> Vec<
         let target = r.target;
         r.addresses.iter().flatten().map(move |address| (target, *address)).collect::<Vec<_>>()
     };
-    let mut found: Vec<(&Target, Address)> = resolved.iter().flat_map(all).collect();
-    let most = MOST_PROBES / count.max(1);
-    if found.len() > most {
-        let more = found.len() - most;
-        trace
-            .notes
-            .push(format!("{more} addresses are not probed: a run has {MOST_PROBES} probes; lower `count`"));
-        found.truncate(most);
+    resolved.iter().flat_map(all).collect()
+}
+
+/// The plan for what is to be `probed`, which may be more addresses than there are targets: each has as many probes as
+/// `time` and the sequence numbers of a run are enough for.
+fn fit(plan: Plan, probed: &mut Vec<(&Target, Address)>, time: Duration, trace: &mut Trace) -> Plan {
+    let more = probed.len().saturating_sub(MOST_PROBES);
+    if more > 0 {
+        trace.notes.push(format!("{more} addresses are not probed: a run has {MOST_PROBES} probes"));
+        probed.truncate(MOST_PROBES);
     }
-    found
+    let mut fitting = Plan { targets: probed.len(), ..plan };
+    let fits = |plan: &Plan| plan.total() <= time && plan.targets.saturating_mul(plan.count) <= MOST_PROBES;
+    // What was enough for the targets was too little for their addresses.
+    while probed.len() > plan.targets && fitting.count > 1 && !fits(&fitting) {
+        fitting.count -= 1;
+    }
+    if fitting.count < plan.count {
+        let (addresses, count) = (probed.len(), fitting.count);
+        trace.notes.push(format!(
+            "{count} probes to each of {addresses} addresses: there is no time for {}",
+            plan.count
+        ));
+    }
+    fitting
 }
 
 /// Notes what no series tells, or not why.

@@ -16,6 +16,8 @@ const HEADER: usize = 8;
 const LONGEST_IP_HEADER: usize = 60;
 /// Bytes of a quoted IPv6 header.
 const IPV6_HEADER: usize = 40;
+/// The number of the extension header of a fragment.
+const FRAGMENT: u8 = 44;
 /// No error is longer (RFC 4443 section 2.4, the least MTU of IPv6; RFC 1812 section 4.3.2.3 says 576 for IPv4).
 const LONGEST_ERROR: usize = 1280;
 
@@ -208,7 +210,8 @@ fn echo(message: &[u8]) -> Option<Echo<'_>> {
     Some(Echo { id: u16::from_be_bytes([i0, i1]), sequence: u16::from_be_bytes([s0, s1]), payload })
 }
 
-/// Where the ICMP packet that an error quotes went to, and its message. Ours have no extension headers.
+/// Where the ICMP packet that an error quotes went to, and its message. Of extension headers, ours have at most that of a
+/// fragment (RFC 8200 section 4.5): the first, which the message begins in.
 fn quoted(version: Version, packet: &[u8]) -> Option<(IpAddr, &[u8])> {
     let (protocol, target, message) = match version {
         Version::V4 => {
@@ -218,7 +221,13 @@ fn quoted(version: Version, packet: &[u8]) -> Option<(IpAddr, &[u8])> {
         }
         Version::V6 => {
             let target: [u8; 16] = packet.get(24..IPV6_HEADER)?.try_into().ok()?;
-            (packet.get(6)?, IpAddr::V6(Ipv6Addr::from(target)), packet.get(IPV6_HEADER..)?)
+            let (mut next, mut message) = (packet.get(6)?, packet.get(IPV6_HEADER..)?);
+            if *next == FRAGMENT {
+                let (header, rest) = message.split_first_chunk::<8>()?;
+                let [protocol, _, 0, 0..8, ..] = header else { return None };
+                (next, message) = (protocol, rest);
+            }
+            (next, IpAddr::V6(Ipv6Addr::from(target)), message)
         }
     };
     (*protocol == version.protocol()).then_some((target, message))

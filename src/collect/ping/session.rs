@@ -11,13 +11,15 @@ use super::tally::Tally;
 pub const BURST: usize = 64;
 /// How often probes are sent.
 pub const TICK: Duration = Duration::from_millis(1);
+/// How far sending may lag behind and still catch up.
+const SLIP: Duration = Duration::from_millis(10);
 /// When everything is answered, duplicates are waited for at least this long, or as long as the slowest reply took.
 const LINGER: Duration = Duration::from_millis(20);
 /// The realtime clock and the monotonic one drift apart by less while a probe is under way, unless one was set.
 const STEP: Duration = Duration::from_millis(1);
 
 /// Where probes go to and replies come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// The address.
     pub ip: IpAddr,
@@ -67,6 +69,8 @@ enum Probe {
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     at: Moment,
+    /// Whether that is when it left.
+    left: bool,
     /// Whether an ICMP error came back for it: of several, the first counts. A reply may still come.
     failed: bool,
 }
@@ -159,6 +163,7 @@ pub struct Session {
     /// Up to here for duplicates where all is answered.
     linger_until: Instant,
     slowest: Duration,
+    unstamped: usize,
 }
 
 impl Session {
@@ -185,15 +190,22 @@ impl Session {
             end: start,
             linger_until: start,
             slowest: Duration::ZERO,
+            unstamped: 0,
         }
     }
 
     /// The probe to send at `now`, and where to. Call it until it is `None` or [`BURST`] have been sent.
     ///
     /// The number is also the ICMP sequence number, so a run has at most 65536 probes.
-    pub fn due(&self, now: Instant) -> Option<(u16, Address)> {
-        if now > self.send_until || self.next_time()? > now {
+    pub fn due(&mut self, now: Instant) -> Option<(u16, Address)> {
+        let next = self.next_time()?;
+        if now > self.send_until || next > now {
             return None;
+        }
+        // What was held up for longer goes on from here at its pace: all of it at once would drown its own replies.
+        let behind = now.duration_since(next);
+        if behind > SLIP {
+            self.start += behind;
         }
         let target = self.targets.get(self.next % self.targets.len())?;
         Some((u16::try_from(self.next).ok()?, *target))
@@ -222,7 +234,7 @@ impl Session {
     /// The due probe was handed to the kernel at `at`.
     pub fn sent(&mut self, at: Moment) {
         if let Some((probe, tally)) = self.take_next() {
-            *probe = Probe::Sent(Sent { at, failed: false });
+            *probe = Probe::Sent(Sent { at, left: false, failed: false });
             tally.sent += 1;
             self.open += 1;
             self.end = at.monotonic.checked_add(self.plan.timeout).unwrap_or(at.monotonic);
@@ -260,7 +272,7 @@ impl Session {
             return Verdict::Stranger;
         };
         match *probe {
-            Probe::Sent(Sent { at, .. }) => {
+            Probe::Sent(Sent { at, left, .. }) => {
                 let time = at.until(stamp, read);
                 if time > timeout {
                     tally.late += 1;
@@ -271,6 +283,7 @@ impl Session {
                 tally.hop_limit = hop_limit;
                 tally.out_of_order += u64::from(number < *newest);
                 *newest = number.max(*newest);
+                self.unstamped += usize::from(!left);
                 self.open = self.open.saturating_sub(1);
                 self.slowest = self.slowest.max(time);
                 self.linger_until = read.monotonic + self.slowest.max(LINGER);
@@ -301,18 +314,23 @@ impl Session {
         }
     }
 
-    /// Probe `number` left the host at `stamp`, on the realtime clock, since the epoch: later than it was handed to the
-    /// kernel, but before its reply.
-    pub fn left(&mut self, number: u16, stamp: Duration) {
-        let Some(Probe::Sent(Sent { at, .. })) = self.probes.get_mut(usize::from(number)) else { return };
-        // Of a clock that was set meanwhile nothing is believed.
-        let Some(waited) = stamp.checked_sub(at.realtime).filter(|waited| *waited <= self.plan.timeout)
-        else {
+    /// Probe `number` left the host at `stamp`, on the realtime clock, since the epoch, as was read at `read`: later than it
+    /// was handed to the kernel, but before its reply.
+    pub fn left(&mut self, number: u16, stamp: Duration, read: Moment) {
+        let Some(Probe::Sent(Sent { at, left, .. })) = self.probes.get_mut(usize::from(number)) else {
             return;
         };
-        if let Some(monotonic) = at.monotonic.checked_add(waited) {
-            *at = Moment { monotonic, realtime: stamp };
-        }
+        // Of a clock that was set meanwhile nothing is believed.
+        let most = read.monotonic.saturating_duration_since(at.monotonic).saturating_add(STEP);
+        let Some(waited) = stamp.checked_sub(at.realtime).filter(|waited| *waited <= most) else { return };
+        let Some(monotonic) = at.monotonic.checked_add(waited) else { return };
+        (*at, *left) = (Moment { monotonic, realtime: stamp }, true);
+        self.end = self.end.max(monotonic.checked_add(self.plan.timeout).unwrap_or(monotonic));
+    }
+
+    /// Answers to probes of which nobody told when they left.
+    pub fn unstamped(&self) -> usize {
+        self.unstamped
     }
 
     /// Probe `number` if it went to `target`, with what is known of that and the last of its probes that was answered.

@@ -17,16 +17,22 @@ use nix::libc::sock_extended_err;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
-    SockaddrLike, SockaddrStorage, TimestampingFlag, bind, recvmsg, sendto, setsockopt, socket, sockopt,
+    SockaddrLike, SockaddrStorage, TimestampingFlag, bind, getsockname, recvmsg, sendto, setsockopt, socket,
+    sockopt,
 };
 use nix::sys::stat::fstat;
 use nix::sys::time::TimeSpec;
 
 use super::packet::{self, Echo, ErrorKind, Message, Version};
 use super::session::{Address, Moment, Reply};
+use crate::collect::stop::Stop;
 
 /// What a packet may take up in a socket's buffer, the kernel's own bookkeeping included.
 const PACKET_ROOM: usize = 4096;
+/// Entries of the error queue read at a stretch.
+const MOST_QUEUED: usize = 4096;
+/// Calls on end that may fail for ICMP errors about which nothing else is told.
+const PENDING: usize = 64;
 /// The largest buffer that is asked for. It is taken only as far as it fills.
 const MOST_ROOM: usize = 64 << 20;
 
@@ -96,6 +102,16 @@ pub enum Event<'a> {
     Left(&'a [u8], Duration),
 }
 
+impl Event<'_> {
+    /// When the kernel received it, on the realtime clock, since the epoch, where that matters.
+    pub fn stamp(&self) -> Option<Duration> {
+        match self {
+            Event::Reply(reply) => reply.stamp,
+            Event::Error(..) | Event::Left(..) => None,
+        }
+    }
+}
+
 /// An ICMP socket of one version of IP. Nothing on it blocks.
 #[derive(Debug)]
 pub struct Socket {
@@ -158,7 +174,6 @@ impl Socket {
         };
         let refused = |error| NoSocket::Setting(version, "be sent".to_owned(), error, "");
         make_room(&fd, replies, settings.size).map_err(refused)?;
-        // A raw socket hears errors like anything else.
         hear(&fd, version, id.is_none(), settings.tx_timestamps).map_err(refused)?;
         apply(&fd, version, settings)?;
         let room = packet::room(settings.size);
@@ -199,14 +214,18 @@ impl Socket {
     /// # Errors
     /// The kernel's.
     pub fn receive(&mut self, most: usize, mut take: impl FnMut(Event<'_>)) -> nix::Result<bool> {
+        let mut failed = 0;
         for _ in 0..most {
             let received = match self.packets.receive(&self.fd, MsgFlags::empty()) {
                 Ok(received) => received,
-                // An ICMP error makes the next call fail, once, whatever it is.
-                Err(error) => match self.read_queue(&mut take)? {
-                    0 => return Err(error),
-                    _ => continue,
-                },
+                // An ICMP error makes the next call fail, once, whatever it is, even where there was no room to tell more.
+                Err(error) => {
+                    failed += 1;
+                    if self.read_queue(&mut take)? == 0 && failed > PENDING {
+                        return Err(error);
+                    }
+                    continue;
+                }
             };
             // A probe has left before its reply comes; and what nobody answers has left, too.
             if self.settings.tx_timestamps {
@@ -220,16 +239,19 @@ impl Socket {
         Ok(false)
     }
 
-    /// Hands everything in the error queue to `take`: ICMP errors, and packets that have left. How much it was.
+    /// Hands what is in the error queue to `take`: ICMP errors, and packets that have left. How much it was; no more than
+    /// can wait there unless more keeps coming.
     ///
     /// # Errors
     /// The kernel's.
     pub fn read_queue(&mut self, take: &mut impl FnMut(Event<'_>)) -> nix::Result<usize> {
         let mut read = 0;
-        while let Some(received) = self.queue.receive(&self.fd, MsgFlags::MSG_ERRQUEUE)? {
+        while read < MOST_QUEUED
+            && let Some(received) = self.queue.receive(&self.fd, MsgFlags::MSG_ERRQUEUE)?
+        {
             read += 1;
             let bytes = self.queue.bytes(&received);
-            if let Some(event) = queued(self.version, bytes, &received) {
+            if let Some(event) = queued(self.version, self.id, bytes, &received) {
                 take(event);
             }
         }
@@ -344,7 +366,7 @@ fn heard<'a>(version: Version, id: Option<u16>, packet: &'a [u8], received: &Rec
 
 /// What an entry of the error queue is (linux/errqueue.h): an ICMP error with the request from its ICMP header on, or a
 /// packet as it left.
-fn queued<'a>(version: Version, packet: &'a [u8], received: &Received) -> Option<Event<'a>> {
+fn queued<'a>(version: Version, id: Option<u16>, packet: &'a [u8], received: &Received) -> Option<Event<'a>> {
     // SO_EE_ORIGIN_...
     const ICMP: u8 = 2;
     const ICMP6: u8 = 3;
@@ -353,7 +375,9 @@ fn queued<'a>(version: Version, packet: &'a [u8], received: &Received) -> Option
     match error.ee_origin {
         ICMP | ICMP6 => {
             let kind = ErrorKind::of(version, error.ee_type, error.ee_code)?;
-            Some(Event::Error(received.peer?, packet::echo_request(version, packet)?, kind))
+            let echo = packet::echo_request(version, packet)?;
+            // A raw socket is told of everybody's.
+            id.is_none_or(|id| id == echo.id).then_some(Event::Error(received.peer?, echo, kind))
         }
         TIMESTAMPING => Some(Event::Left(packet, received.stamp?)),
         _ => None,
@@ -397,8 +421,9 @@ fn make_room(fd: &OwnedFd, replies: usize, size: usize) -> nix::Result<()> {
     Ok(())
 }
 
-/// Has the kernel tell what it knows of each packet.
-fn hear(fd: &OwnedFd, version: Version, errors: bool, tx_timestamps: bool) -> nix::Result<()> {
+/// Has the kernel tell what it knows of each packet. A raw socket hears ICMP errors like anything else, but only with its
+/// own way of telling them does one of IPv4 learn that the interface's queue was full (`raw_sendmsg`, net/ipv4/raw.c).
+fn hear(fd: &OwnedFd, version: Version, is_datagram: bool, tx_timestamps: bool) -> nix::Result<()> {
     setsockopt(fd, sockopt::ReceiveTimestampns, &true)?;
     if tx_timestamps {
         // With the packet itself: numbers in their place (SOF_TIMESTAMPING_OPT_ID) skip some where sends fail.
@@ -409,13 +434,38 @@ fn hear(fd: &OwnedFd, version: Version, errors: bool, tx_timestamps: bool) -> ni
     match version {
         Version::V4 => {
             setsockopt(fd, sockopt::Ipv4RecvTtl, &true)?;
-            setsockopt(fd, sockopt::Ipv4RecvErr, &errors)
+            setsockopt(fd, sockopt::Ipv4RecvErr, &true)
         }
         Version::V6 => {
             setsockopt(fd, sockopt::Ipv6RecvHopLimit, &true)?;
-            setsockopt(fd, sockopt::Ipv6RecvErr, &errors)
+            setsockopt(fd, sockopt::Ipv6RecvErr, &is_datagram)
         }
     }
+}
+
+/// Waits until the kernel stamps what it receives. It begins to some time after the first socket has asked for it
+/// (`net_enable_timestamp`, net/core/dev.c), and until then tells when a packet was read instead: such a stamp is no
+/// earlier than the reading. A packet to ourselves tells them apart; without a loopback, nobody can.
+pub fn await_stamps(limit: Duration, stop: &Stop) {
+    const STEP: Duration = Duration::from_millis(1);
+    let until = Instant::now() + limit;
+    while let Ok(false) = stamps_are_on()
+        && Instant::now() < until
+        && !stop.wait(STEP)
+    {}
+}
+
+fn stamps_are_on() -> nix::Result<bool> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+    setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
+    bind(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0))?;
+    let own: SockaddrIn = getsockname(fd.as_raw_fd())?;
+    sendto(fd.as_raw_fd(), &[0], &own, MsgFlags::MSG_DONTWAIT)?;
+    let before = Moment::now().realtime;
+    let received = Buffer::new(1).receive(&fd, MsgFlags::empty())?;
+    let received = received.ok_or(Errno::EAGAIN)?;
+    Ok(received.stamp.is_some_and(|stamp| stamp < before))
 }
 
 /// Sets how probes leave.

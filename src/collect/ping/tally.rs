@@ -35,6 +35,24 @@ pub struct Tally {
     squares: f64,
 }
 
+/// Interarrival jitter, as it goes on from run to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jitter {
+    /// The last reply's time, in nanoseconds.
+    pub last: u64,
+    /// How many differences it is made of.
+    pub differences: u64,
+    /// It, in 16ths of a nanosecond.
+    pub sixteenths: u64,
+}
+
+impl Jitter {
+    /// It, in seconds; `None` where there was no difference yet.
+    pub fn seconds(self) -> Option<f64> {
+        (self.differences > 0).then(|| (self.sixteenths >> 4) as f64 / 1e9)
+    }
+}
+
 impl Tally {
     /// Standard deviation of the times, of the population.
     pub fn stddev(&self) -> f64 {
@@ -46,16 +64,20 @@ impl Tally {
         (self.sent > 0).then(|| self.sent.saturating_sub(self.received) as f64 / self.sent as f64)
     }
 
-    /// Interarrival jitter after the run, where it was `before` it, both in 16ths of a nanosecond: RFC 3550 section
-    /// 6.4.1, by the integers of its appendix A.8. The difference in transit of two replies is that of their times; what
-    /// lies between two runs is none.
-    pub fn jitter(&self, before: u64) -> u64 {
-        let differences =
-            self.times.iter().zip(self.times.iter().skip(1)).map(|(one, next)| one.abs_diff(*next));
-        differences.fold(before, |jitter, difference| {
-            let nanoseconds = u64::try_from(difference.as_nanos()).unwrap_or(u64::MAX);
-            jitter.saturating_add(nanoseconds).saturating_sub(jitter.saturating_add(8) >> 4)
-        })
+    /// Interarrival jitter after the run, of what it was `before`: RFC 3550 section 6.4.1, by the integers of its appendix
+    /// A.8. The difference in transit of two replies is that of their times. `None` until one was answered.
+    pub fn jitter(&self, before: Option<Jitter>) -> Option<Jitter> {
+        let mut times = self.times.iter().map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let start = before.or_else(|| Some(Jitter { last: times.next()?, differences: 0, sixteenths: 0 }))?;
+        Some(times.fold(start, |Jitter { last, differences, sixteenths }, time| {
+            Jitter {
+                last: time,
+                differences: differences.saturating_add(1),
+                sixteenths: sixteenths
+                    .saturating_add(time.abs_diff(last))
+                    .saturating_sub(sixteenths.saturating_add(8) >> 4),
+            }
+        }))
     }
 
     /// Takes the time of one more answer.
@@ -82,34 +104,35 @@ impl Tally {
 mod tests {
     use super::*;
 
-    /// Jitter in seconds of times in milliseconds.
-    fn jitter(times: &[u64], before: u64) -> u64 {
+    fn jitter(times: &[u64], before: Option<Jitter>) -> Option<Jitter> {
         let mut tally = Tally::default();
         times.iter().for_each(|ms| tally.add(Duration::from_millis(*ms)));
         tally.jitter(before)
     }
 
-    #[test]
-    fn jitter_is_that_of_rfc_3550() {
-        // J = J + (|D| - J) / 16, by hand, in nanoseconds: 0, then 16 ms apart, then 0 apart.
-        assert_eq!(jitter(&[10], 0) >> 4, 0);
-        assert_eq!(jitter(&[10, 26], 0) >> 4, 1_000_000);
-        assert_eq!(jitter(&[26, 10], 0) >> 4, 1_000_000, "a difference has no sign");
-        assert_eq!(jitter(&[10, 26, 26], 0) >> 4, 937_500);
+    fn seconds(times: &[u64]) -> Option<f64> {
+        jitter(times, None).and_then(Jitter::seconds)
     }
 
     #[test]
-    fn jitter_goes_on_and_comes_to_what_it_is() {
-        let alternating: Vec<u64> = (0..10).map(|n| 20 + n % 2 * 5).collect();
-        let mut at = 0;
-        let mut before = 0;
-        for _ in 0..20 {
-            at = jitter(&alternating, at);
-            assert!(at > before, "{at} {before}");
-            before = at;
+    fn jitter_is_that_of_rfc_3550() {
+        // J = J + (|D| - J) / 16, by hand: 16 ms apart, then 0 apart.
+        assert_eq!(seconds(&[10, 26]), Some(0.001));
+        assert_eq!(seconds(&[26, 10]), Some(0.001), "a difference has no sign");
+        assert_eq!(seconds(&[10, 26, 26]), Some(0.000_937_5));
+        assert_eq!([seconds(&[10]), seconds(&[])], [None, None], "no difference is no jitter");
+    }
+
+    #[test]
+    fn jitter_goes_on_over_runs_and_comes_to_what_it_is() {
+        let (mut at, mut before) = (None, 0.0);
+        for run in 0..200 {
+            at = jitter(&[20 + run % 2 * 5], at);
+            let now = at.and_then(Jitter::seconds).unwrap_or(0.0);
+            assert!(now > before || run == 0 || now >= 0.0049, "{run}: {now} {before}");
+            before = now;
         }
-        let seconds = (at >> 4) as f64 / 1e9;
-        assert!((0.00499..=0.005).contains(&seconds), "{seconds}");
+        assert!((0.0049..=0.005).contains(&before), "{before}");
         assert_eq!(jitter(&[], at), at, "a run without an answer tells nothing");
     }
 
@@ -117,6 +140,7 @@ mod tests {
     fn jitter_stays_within_its_numbers() {
         let mut tally = Tally::default();
         [Duration::ZERO, Duration::MAX, Duration::ZERO].into_iter().for_each(|time| tally.add(time));
-        assert!(tally.jitter(u64::MAX) > 0);
+        let full = Jitter { last: u64::MAX, differences: u64::MAX, sixteenths: u64::MAX };
+        assert!(tally.jitter(Some(full)).unwrap().sixteenths > 0);
     }
 }

@@ -1,6 +1,12 @@
 //! ICMP errors from a real router, told apart from each other, from silence and from what never left the host.
 
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use promdrop::collect::State;
+use promdrop::collect::ping::packet::Version;
+use promdrop::collect::ping::session::Address;
+use promdrop::collect::ping::socket::{Send, Settings, Socket};
 
 use crate::support::netns::Namespace;
 use crate::support::pinging::{DATAGRAM, Found, RAW, collect, collector, labelled, run, value};
@@ -150,6 +156,43 @@ fn what_is_too_big_for_a_link_on_the_way_is_told() {
             assert!((1.0..4.0).contains(&times), "{groups}: {target}: {times}");
             assert_eq!(lost(&found, target), [times / 4.0, 0.0], "{groups}: {target}");
         }
+    }
+}
+
+#[test]
+fn errors_about_what_was_sent_in_pieces_are_told_as_well() {
+    for groups in [DATAGRAM, RAW] {
+        let path = Path::new(groups);
+        let section =
+            "{count: 1, timeout: 500ms, size: 2000, targets: [10.8.0.1, 'fd08::1', 10.0.2.2, 'fd02::2']}";
+        let found = path.near.run(|| run(section));
+        for target in ["10.8.0.1", "fd08::1"] {
+            assert_eq!(errors(&found, target), [("prohibited", 1.0)], "{groups}: {target}");
+        }
+        for target in ["10.0.2.2", "fd02::2"] {
+            assert_eq!(lost(&found, target), [0.0, 0.0], "{groups}: {target}");
+        }
+    }
+}
+
+#[test]
+fn an_error_that_found_no_room_is_no_failure() {
+    for groups in [DATAGRAM, RAW] {
+        let path = Path::new(groups);
+        path.near.run(|| {
+            let mut socket = Socket::open(Version::V4, 7, 0, &Settings::default()).unwrap();
+            let address = |ip: &str| Address { ip: ip.parse().unwrap(), zone: 0 };
+            // More replies than there is room for: the kernel answers within the send, and nobody reads.
+            for number in 0..10_000 {
+                assert_eq!(socket.send(address("10.0.1.1"), number, 1), Send::Sent);
+            }
+            assert_eq!(socket.send(address("10.8.0.1"), 10_000, 1), Send::Sent);
+            let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+            assert_eq!(poll(&mut fds, PollTimeout::from(10_000_u16)), Ok(1), "an error");
+            let mut events = 0;
+            while !socket.receive(100_000, |_| events += 1).unwrap() {}
+            assert!(events > 0, "{groups}");
+        });
     }
 }
 

@@ -3,7 +3,8 @@
 mod errors;
 mod options;
 
-use std::net::IpAddr;
+use std::fs;
+use std::net::{IpAddr, UdpSocket};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,10 +15,13 @@ use promdrop::collect::ping::session::Address;
 use promdrop::collect::ping::socket::{Event, Send, Settings, Socket};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
+use crate::support::host::Host;
+use crate::support::mounts::{in_private, mount};
 use crate::support::need;
 use crate::support::netns::in_fresh;
 use crate::support::pinging::{
-    DATAGRAM, RAW, allow, collect, collector, in_histogram, local_addresses, run, value, values,
+    DATAGRAM, RAW, allow, collect, collect_within, collector, in_histogram, local_addresses, run, value,
+    values,
 };
 use crate::support::responder::{Change, Reply, Responder};
 
@@ -222,8 +226,11 @@ fn many_pingers_at_once_do_not_mix_up_their_replies() {
     for groups in [DATAGRAM, RAW] {
         in_fresh(move || {
             allow(groups);
-            // Each request is answered twice.
-            let _responder = Responder::start(|_, _| vec![Reply::GOOD, Reply::after(SPACING / 50)]);
+            // The first hundred requests, whoever's, are answered twice; the last ones' second answer might find nobody.
+            let _responder = Responder::start(|_, n| match n {
+                0..100 => vec![Reply::GOOD, Reply::after(SPACING / 50)],
+                _ => vec![Reply::GOOD],
+            });
             let others = [
                 ["ping", "-c50", "-i0.005", "127.0.0.1"].as_slice(),
                 &["ping", "-c50", "-i0.005", "::1"],
@@ -235,13 +242,17 @@ fn many_pingers_at_once_do_not_mix_up_their_replies() {
             });
             let section = "{count: 50, spacing: 5ms, targets: [127.0.0.1, '::1']}";
             let runs: Vec<_> = (0..8).map(|_| thread::spawn(move || run(section))).collect();
+            let mut duplicates = 0.0;
             for found in runs {
                 let found = found.join().unwrap();
                 for target in ["127.0.0.1", "::1"] {
-                    let get = |what| value(&found, &format!("ping_packets_{what}_total"), target);
-                    assert_eq!([get("received"), get("duplicate")], [Some(50.0); 2], "{groups}: {target}");
+                    let get = |what| value(&found, &format!("ping_packets_{what}_total"), target).unwrap();
+                    assert_eq!(get("received"), 50.0, "{groups}: {target}");
+                    duplicates += get("duplicate");
                 }
             }
+            // Those of ping and fping are theirs.
+            assert!((1.0..=200.0).contains(&duplicates), "{groups}: {duplicates}");
             for other in others {
                 let output = other.join().unwrap();
                 let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -349,16 +360,72 @@ fn neighbours_that_are_not_there_hold_up_no_one() {
         assert!(added.unwrap().success());
         // Probes to them wait in the send buffer, which an unprivileged program can't enlarge at will. What finds no
         // room there is no loss. (Few neighbours: the kernel's table of them is shared by all namespaces.)
-        let dead: String = (1..=200).map(|n| format!("- 10.0.0.{}\n", n + 1)).collect();
-        let section = format!("count: 200\nspacing: 1ms\ntargets:\n{dead}- 127.0.0.1\n- ::1\n");
+        local_addresses();
+        // Each beside one of the other family that is there: no socket waits for the other.
+        let targets: String = (1..=200).map(|n| format!("- 10.0.0.{}\n- fd00::{n:x}\n", n + 1)).collect();
+        let section = format!("count: 100\nspacing: 1ms\ntargets:\n{targets}- 127.0.0.1\n");
         let found = without_capabilities(|| run(&section));
-        for alive in ["127.0.0.1", "::1"] {
-            assert_eq!(value(&found, "ping_loss_ratio", alive), Some(0.0), "{alive}: {:?}", found.notes);
-        }
+        // 127.0.0.1 shares a socket with those that are not there.
+        let sent = values(&found, "ping_packets_sent_total");
+        let unsent = sent.iter().filter(|(target, sent)| target.contains(':') && **sent != 100.0);
+        assert_eq!(unsent.collect::<Vec<_>>(), [], "{:?}", found.notes);
+        let mut lost_alive = values(&found, "ping_loss_ratio");
+        lost_alive.retain(|target, loss| !target.starts_with("10.") && *loss != 0.0);
+        assert!(lost_alive.is_empty(), "{lost_alive:?}: {:?}", found.notes);
         let mut lost = values(&found, "ping_loss_ratio");
         lost.retain(|target, _| target.starts_with("10."));
         assert!(lost.len() == 200 && lost.values().all(|loss| *loss == 1.0), "{:?}", found.notes);
         assert!(found.notes.iter().any(|note| note.contains("had no time or no room")), "{:?}", found.notes);
+    });
+}
+
+#[test]
+fn a_name_server_that_hangs_costs_no_one_else_his_numbers() {
+    in_private(|| {
+        in_fresh(|| {
+            allow(DATAGRAM);
+            // It hears, and never answers.
+            let _silent = UdpSocket::bind("127.0.0.1:53").unwrap();
+            let servers = tempfile::NamedTempFile::new().unwrap();
+            fs::write(servers.path(), "nameserver 127.0.0.1\n").unwrap();
+            mount(&["--bind", servers.path().to_str().unwrap()], "/etc/resolv.conf".as_ref());
+            let collector = collector("{count: 2, targets: [127.0.0.1, www.example.net]}");
+            let found = collect_within(Duration::from_secs(3), &*collector, &State::default()).unwrap();
+            assert_eq!(values(&found, "ping_packets_received_total"), [("127.0.0.1".to_owned(), 2.0)].into());
+            assert_eq!(found.notes, ["www.example.net: the resolver did not answer in time"]);
+        });
+    });
+}
+
+#[test]
+fn what_is_read_late_is_not_taken_for_quick_nor_late_for_in_time() {
+    need("strace");
+    in_fresh(|| {
+        allow(DATAGRAM);
+        let _responder = Responder::start(|_, _| vec![Reply::after(Duration::from_millis(30))]);
+        let host = Host::new();
+        for (name, timeout) in [("plenty", "1s"), ("short", "20ms")] {
+            let section = format!("count: 3, spacing: 5ms, timeout: {timeout}, targets: [127.0.0.1]");
+            host.collector(name, &format!("module: ping\nping: {{{section}}}\nlabels: {{c: {name}}}\n"));
+        }
+        // Each packet is read 50 ms after it was looked for, and stamped by the kernel in between.
+        let delayed =
+            ["-f", "-qq", "-e", "trace=recvmsg", "-e", "inject=recvmsg:delay_enter=50000", "-o", "/dev/null"];
+        let run = host.run();
+        let output = Command::new("strace")
+            .args(delayed)
+            .arg(run.get_program())
+            .args(run.get_args())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let value = |stem: &str, family: &str| {
+            let labels = [("target", "127.0.0.1"), ("address", "127.0.0.1"), ("family", "ipv4"), ("c", stem)];
+            host.published(stem).value(family, &labels)
+        };
+        assert_eq!(value("plenty", "ping_loss_ratio"), 0.0);
+        assert!(value("plenty", "ping_rtt_min_seconds") >= 0.03);
+        assert_eq!(value("short", "ping_loss_ratio"), 1.0);
     });
 }
 

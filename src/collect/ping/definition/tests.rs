@@ -48,8 +48,8 @@ fn what_may_be_written() {
         "{all_addresses: true, targets: [192.0.2.1, {host: default-gateway, family: ipv6, all_addresses: false}]}",
         "{buckets: [1us, 1ms, 1m], quantiles: [0, 0.5, 1], icmp_errors: false, targets: [a]}",
         "{buckets: [], quantiles: [], targets: [a]}",
-        // As long as can be: 4 x 2s + 1.95s + the reserve.
-        "{targets: [127.0.0.1], spacing: 2s, timeout: 1950ms}",
+        // As long as can be: 4 x 2s + 1.9s + the reserve.
+        "{targets: [127.0.0.1], spacing: 2s, timeout: 1900ms}",
     ] {
         assert_eq!(problems(text), [""; 0], "{text}");
     }
@@ -147,15 +147,15 @@ fn what_may_not() {
         (
             "{targets: [127.0.0.1], timeout: 10s}",
             &[
-                "1:33: a run takes 4 x 200ms between probes + 10s timeout + 50ms reserve = 10s 850ms, but the \
+                "1:33: a run takes 4 x 200ms between probes + 10s timeout + 100ms reserve = 10s 900ms, but the \
              collector's timeout is 10s = lower count, spacing or timeout here, or raise the collector's `timeout`",
             ],
         ),
         (
             "{targets: [a], count: 100}",
             &[
-                "1:23: a run takes 99 x 200ms between probes + 1s timeout + 1s to resolve names + 50ms reserve = \
-             21s 850ms",
+                "1:23: a run takes 99 x 200ms between probes + 1s timeout + 1s to resolve names + 100ms reserve = \
+             21s 900ms",
             ],
         ),
         (&format!("targets:\n{many}"), &["2:1: 14000 targets x 5 probes are more than 65536"]),

@@ -142,6 +142,21 @@ fn an_error_names_the_request_it_is_about() {
 }
 
 #[test]
+fn the_first_fragment_of_a_large_request_is_known() {
+    let request = sent(Version::V6, 1, 2, 2000);
+    let quoted = |offset: [u8; 2]| {
+        let header = [58, 0, offset[0], offset[1], 0, 0, 0, 9];
+        error(Version::V6, [1, 1], &packet(Version::V6, FRAGMENT, &[&header, &request[..500]].concat()))
+    };
+    let first = quoted([0, 1]);
+    let Some(Message::Error(ErrorKind::Prohibited, _, echo)) = read(Version::V6, &first) else {
+        panic!("{first:?}")
+    };
+    assert_eq!((echo.id, echo.sequence), (1, 2));
+    assert_eq!(read(Version::V6, &quoted([0, 8])), None, "a later one begins anywhere");
+}
+
+#[test]
 fn errors_are_told_apart() {
     use ErrorKind::*;
     let cases = [

@@ -217,7 +217,7 @@ fn no_probe_is_sent_that_could_not_be_waited_for() {
 
 #[test]
 fn no_target_is_over_at_once() {
-    let world = World::new(0, 5, ms(1), ms(1000));
+    let mut world = World::new(0, 5, ms(1), ms(1000));
     assert_eq!(world.session.due(world.zero + ms(1)), None);
     assert_eq!(world.session.wait_until(world.zero + ms(1)), None);
 }
@@ -276,13 +276,23 @@ fn an_error_is_counted_once_a_probe_and_decides_nothing() {
 fn a_stamp_of_leaving_takes_the_wait_out_of_the_time() {
     let mut world = World::new(1, 3, ms(1), ms(1000));
     [0, 1, 2].into_iter().for_each(|at| _ = world.send(ms(at)));
-    world.session.left(0, world.wall(ms(30)));
+    world.session.left(0, world.wall(ms(30)), world.moment(ms(31)));
     assert_eq!(world.reply(0, 0, ms(50), ms(60)), Verdict::Answer);
-    // Neither a time before it was sent nor one that can't be, as of a clock that was set, is believed.
-    world.session.left(1, world.wall(ms(0)));
-    world.session.left(2, world.wall(ms(5000)));
-    world.session.left(77, world.wall(ms(5)));
+    // Neither a time before it was sent nor one that is still to come, as of a clock that was set, is believed.
+    world.session.left(1, world.wall(ms(0)), world.moment(ms(31)));
+    world.session.left(2, world.wall(ms(40)), world.moment(ms(31)));
+    world.session.left(77, world.wall(ms(5)), world.moment(ms(31)));
     assert_eq!(world.reply(0, 1, ms(51), ms(60)), Verdict::Answer);
     assert_eq!(world.reply(0, 2, ms(52), ms(60)), Verdict::Answer);
     assert_eq!(world.session.tallies()[0].times, [20, 50, 50].map(ms));
+    assert_eq!(world.session.unstamped(), 2);
+}
+
+#[test]
+fn what_leaves_late_is_waited_for_from_then_on() {
+    let mut world = World::new(1, 1, ms(1), ms(100));
+    world.send(ms(0));
+    world.session.left(0, world.wall(ms(90)), world.moment(ms(91)));
+    assert_eq!(world.session.wait_until(world.zero + ms(100)), Some(world.zero + ms(190)));
+    assert_eq!(world.reply(0, 0, ms(185), ms(186)), Verdict::Answer);
 }
