@@ -20,7 +20,8 @@ const NAMES: &str = "/run/netns";
 pub struct Namespace(String);
 
 impl Namespace {
-    /// As it is written: the label `namespace`.
+    /// As it is written: the label `netns`, the word of ip-netns(8). `namespace` is one that Prometheus Operator puts on
+    /// what it scrapes.
     pub fn text(&self) -> &str {
         &self.0
     }

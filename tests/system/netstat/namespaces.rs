@@ -51,9 +51,9 @@ fn a_name_or_a_path_is_looked_into_and_not_stayed_in() {
         let _client = std::net::TcpStream::connect(here.local_addr().unwrap()).unwrap();
         for (namespace, label) in [("web", "web"), ("/run/netns/web", "/run/netns/web")] {
             let section =
-                format!("{{namespace: {namespace}, local_ports: [8080], listeners: [8080], counters: true}}");
+                format!("{{netns: {namespace}, local_ports: [8080], listeners: [8080], counters: true}}");
             let there = series(&section);
-            let with = |labels: &[(&'static str, &'static str)]| [labels, &[("namespace", label)]].concat();
+            let with = |labels: &[(&'static str, &'static str)]| [labels, &[("netns", label)]].concat();
             for family in IpFamily::ALL.map(IpFamily::word) {
                 for state in TcpState::ALL.map(TcpState::word) {
                     let count = expected.get(&(family.to_owned(), state.to_owned())).copied().unwrap_or(0);
@@ -81,11 +81,11 @@ fn a_name_or_a_path_is_looked_into_and_not_stayed_in() {
 fn a_run_publishes_both_namespaces_side_by_side() {
     beside_web(|expected| {
         let host = Host::new();
-        let yaml = "module: netstat\nnetstat:\n  namespace: web\n";
+        let yaml = "module: netstat\nnetstat:\n  netns: web\n";
         host.collector("netstat", "module: netstat\n").collector("netstat-web", yaml);
         host.run_well(&[]);
         let there = |state| {
-            let labels = [("family", "ipv6"), ("state", state), ("namespace", "web")];
+            let labels = [("family", "ipv6"), ("state", state), ("netns", "web")];
             host.published("netstat-web").value("netstat_tcp_connections", &labels)
         };
         for state in ["listen", "time_wait", "close_wait"] {
@@ -98,7 +98,7 @@ fn a_run_publishes_both_namespaces_side_by_side() {
 /// Why it fails, with this namespace.
 #[track_caller]
 fn refusal(namespace: &str) -> String {
-    let section = format!("{{namespace: '{namespace}', counters: true}}");
+    let section = format!("{{netns: '{namespace}', counters: true}}");
     let failure = collect(&section, Instant::now() + TIMEOUT, &Stop::listen().unwrap()).unwrap_err();
     assert_eq!(failure.outcome, Outcome::Internal);
     failure.message
@@ -134,10 +134,10 @@ fn what_can_not_be_entered_is_told_with_its_cure() {
 fn deadline_and_end_hold_there_too() {
     beside_web(|_| {
         let stop = Stop::listen().unwrap();
-        let late = collect("namespace: web", Instant::now(), &stop).unwrap_err();
+        let late = collect("netns: web", Instant::now(), &stop).unwrap_err();
         assert_eq!(late.outcome, Outcome::Timeout);
         raise(Signal::SIGTERM).unwrap();
-        let ended = collect("namespace: web", Instant::now() + TIMEOUT, &stop).unwrap_err();
+        let ended = collect("netns: web", Instant::now() + TIMEOUT, &stop).unwrap_err();
         assert!(ended.stopped, "{ended:?}");
     });
 }

@@ -513,14 +513,14 @@ fn another_network_namespace_takes_what_the_drop_in_offers() {
         assert!(Command::new("ip").args(["netns", "add", "web"]).status().unwrap().success());
         in_fresh(|| {
             let host = Host::new();
-            host.collector("web", "module: netstat\nnetstat: {namespace: web, counters: true}\n");
+            host.collector("web", "module: netstat\nnetstat: {netns: web, counters: true}\n");
             let output = Sandbox::of(&Unit::tight(), &host).run();
             assert_eq!(output.status.code(), Some(1));
             let cure = "that takes CAP_SYS_ADMIN, and of a unit RestrictNamespaces=net";
             assert!(text(&output).contains(cure), "{}", text(&output));
 
             let offered = fs::read_to_string(shipped("systemd/commands.conf")).unwrap();
-            let lines = "\n# `namespace:` of module netstat.\n#CapabilityBoundingSet=CAP_SYS_ADMIN\n#RestrictNamespaces=net\n";
+            let lines = "\n# `netns:` of module netstat.\n#CapabilityBoundingSet=CAP_SYS_ADMIN\n#RestrictNamespaces=net\n";
             assert!(offered.contains(lines), "{offered}");
             let unit = Unit::tight()
                 .with("CapabilityBoundingSet", "CAP_SYS_ADMIN")
@@ -528,7 +528,7 @@ fn another_network_namespace_takes_what_the_drop_in_offers() {
             fs::remove_file(host.textfile_dir().join("web.prom")).unwrap();
             let (output, trace) = Sandbox::of(&unit, &host).trace();
             assert_eq!((output.status.code(), text(&output)), (Some(0), String::new()));
-            let listening = [("family", "ipv4"), ("state", "listen"), ("namespace", "web")];
+            let listening = [("family", "ipv4"), ("state", "listen"), ("netns", "web")];
             assert_eq!(host.published("web").value("netstat_tcp_connections", &listening), 0.0);
             assert_let_through(&unit, &trace);
         });
