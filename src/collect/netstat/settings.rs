@@ -128,8 +128,13 @@ fn read_states(node: &Node, problems: &Problems) -> Option<States> {
             TcpState::ALL.into_iter().find(|state| state.word() == text).ok_or_else(|| {
                 let words = TcpState::ALL.map(TcpState::word);
                 // As netstat and ss show them.
-                let meant = text.to_lowercase().replace('-', "_");
-                let cure = match nearest(&meant, &words) {
+                let shown = text.to_lowercase().replace('-', "_");
+                let meant = match shown.as_str() {
+                    "estab" => "established",
+                    "listening" => "listen",
+                    other => other,
+                };
+                let cure = match nearest(meant, &words) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("states: {}", words.join(", ")),
                 };
