@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use super::*;
 use crate::support::host::Host;
@@ -127,6 +129,49 @@ fn what_can_not_be_entered_is_told_with_its_cure() {
         let denied = "may not enter the network namespace /run/netns/web: that takes CAP_SYS_ADMIN, and of a unit \
                       RestrictNamespaces=net";
         assert_eq!(refusal("web"), denied);
+    });
+}
+
+/// Runs `body` in a thread that has these capabilities and no others.
+fn with_capabilities<T: Send>(set: CapabilitySet, body: impl FnOnce() -> T + Send) -> T {
+    let none = CapabilitySet::empty();
+    let inside = || {
+        set_capabilities(None, CapabilitySets { effective: set, permitted: set, inheritable: none }).unwrap();
+        body()
+    };
+    thread::scope(|scope| scope.spawn(inside).join().unwrap())
+}
+
+#[test]
+fn the_namespace_of_a_process_takes_the_right_to_trace_it_and_a_name_does_not() {
+    beside_web(|expected| {
+        // A child is in the namespace of the thread that starts it; it ends with its input.
+        let start = || {
+            setns(File::open("/run/netns/web").unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
+            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+        };
+        let mut process = thread::scope(|scope| scope.spawn(start).join().unwrap());
+        let path = format!("/proc/{}/ns/net", process.id());
+        let listening = |netns: &str| {
+            let found = series(&format!("{{netns: '{netns}'}}"));
+            let labels = [("family", "ipv4"), ("state", "listen"), ("netns", netns)];
+            found.value("netstat_tcp_connections", &labels)
+        };
+        let there = f64::from(expected[&("ipv4".to_owned(), "listen".to_owned())]);
+
+        let admin = CapabilitySet::SYS_ADMIN;
+        let denied = format!(
+            "may not open the network namespace {path}: that of another process takes CAP_SYS_PTRACE; a name in \
+             /run/netns doesn't, and `ip netns attach` gives one"
+        );
+        assert_eq!(with_capabilities(admin, || refusal(&path)), denied);
+        assert_eq!(with_capabilities(admin, || listening("web")), there);
+        assert_eq!(with_capabilities(admin | CapabilitySet::SYS_PTRACE, || listening(&path)), there);
+        // As the message says.
+        stdout("ip", &["netns", "attach", "attached", &process.id().to_string()]);
+        assert_eq!(with_capabilities(admin, || listening("attached")), there);
+        drop(process.stdin.take());
+        assert!(process.wait().unwrap().success());
     });
 }
 
