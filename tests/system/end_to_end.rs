@@ -40,6 +40,11 @@ const STATES: [&str; 11] = [
 const PINGED: [(&str, u32, Duration); 2] =
     [("127.0.0.1", 1, Duration::from_millis(30)), ("::1", 2, Duration::from_millis(150))];
 
+/// All that the module netstat can publish, of all ports, so that it is known what there is.
+const NETSTAT: &str =
+    "{local_ports: [1-65535], remote_ports: [1-65535], listeners: [1-65535], counters: true}";
+const ALL: &str = "1-65535";
+
 #[test]
 fn node_exporter_1_5_0_serves_the_kernels_numbers() {
     serves_the_kernels_numbers("1.5.0");
@@ -52,7 +57,7 @@ fn node_exporter_1_9_0_serves_the_kernels_numbers() {
 
 fn serves_the_kernels_numbers(version: &str) {
     let host = Host::new();
-    host.collector("netstat", "module: netstat\ninterval: 15s\n")
+    host.collector("netstat", &format!("module: netstat\ninterval: 15s\nnetstat: {NETSTAT}\n"))
         .collector("ping", "module: ping\nping: {count: 4, spacing: 10ms, quantiles: [0.5, 1], targets: [127.0.0.1, '::1']}\n")
         .collector(
             "script",
@@ -82,7 +87,25 @@ fn serves_the_kernels_numbers(version: &str) {
             let count = built.get(&(family.to_owned(), state.to_owned())).copied().unwrap_or(0);
             let shown = served.value("netstat_tcp_connections", &[("family", family), ("state", state)]);
             assert_eq!(shown, f64::from(count), "{family} {state}");
+            for side in ["local", "remote"].into_iter().filter(|side| (*side, state) != ("remote", "listen"))
+            {
+                let name = format!("netstat_tcp_{side}_port_connections");
+                let shown = served.value(&name, &[("port", ALL), ("family", family), ("state", state)]);
+                assert_eq!(shown, f64::from(count), "{side} {family} {state}");
+            }
         }
+    }
+    let listening: u32 =
+        built.iter().filter(|((_, state), _)| state == "listen").map(|(_, count)| *count).sum();
+    // Three queues, of listeners that have room for one, are full.
+    let listener = |what| served.value(&format!("netstat_tcp_listen_{what}"), &[("listener", ALL)]);
+    assert_eq!(listener("sockets"), f64::from(listening));
+    assert_eq!((listener("queue_connections"), listener("queue_fill_ratio")), (3.0, 1.0));
+    assert!(served.value("netstat_tcp_listen_overflows_total", &[]) >= 3.0);
+    let published = host.published("netstat");
+    for what in ["listen_overflows", "listen_drops", "sent_segments", "retransmitted_segments", "timeouts"] {
+        let name = format!("netstat_tcp_{what}_total");
+        assert_eq!(served.value(&name, &[]), published.value(&name, &[]), "{name}");
     }
     assert_eq!(served.value("count_netstat_wait_connections", &[]), waits);
     assert_eq!(served.value("script_waits", &[]), waits);

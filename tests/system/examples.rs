@@ -215,8 +215,7 @@ const EXAMPLES: &[Example] = &[
                  netstat_tcp_local_port_connections{port=\"8000-8100\",family=\"ipv6\",state=\"listen\"} 1\n\
                  netstat_tcp_remote_port_connections{port=\"5432\",family=\"ipv4\",state=\"established\"} 0\n\
                  netstat_tcp_listen_sockets{listener=\"443\"} 1\n\
-                 netstat_tcp_listen_sockets{listener=\"127.0.0.1:8080\"} 1\n\
-                 netstat_tcp_listen_sockets{listener=\"[::1]:8080\"} 1\n\
+                 netstat_tcp_listen_sockets{listener=\"8080\"} 2\n\
                  netstat_tcp_listen_queue_connections{listener=\"443\"} 1\n\
                  netstat_tcp_listen_queue_limit_connections{listener=\"443\"} 9\n\
                  netstat_tcp_listen_queue_fill_ratio{listener=\"443\"} 0.1\n\

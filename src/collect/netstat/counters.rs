@@ -43,7 +43,7 @@ const COUNTERS: [Counter; 9] = [
         "snmp",
         "OutSegs",
         "netstat_tcp_sent_segments_total",
-        "TCP segments sent, without those sent again.",
+        "TCP segments sent, without those sent again, but with each SYN-ACK that was sent again.",
     ),
     counter("snmp", "RetransSegs", "netstat_tcp_retransmitted_segments_total", "TCP segments sent again."),
     counter(

@@ -68,7 +68,7 @@ pub fn own_labels(settings: &Settings) -> Vec<&'static str> {
         ("state", settings.totals || has_ports),
         ("port", has_ports),
         ("listener", !settings.listeners.is_empty()),
-        ("namespace", settings.namespace.is_some()),
+        ("netns", settings.netns.is_some()),
     ]
     .into_iter()
     .filter_map(|(label, is_there)| is_there.then_some(label))

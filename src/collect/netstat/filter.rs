@@ -30,13 +30,17 @@ impl Filter {
     /// `listening`; `None` where that would be too many ranges, or none.
     pub fn new(local: &[PortRange], remote: &[PortRange], listening: &[PortRange]) -> Option<Self> {
         let mut terms: Vec<Vec<(u8, u16)>> = Vec::new();
-        for PortRange { first, last } in merged(local) {
+        let local = merged(local);
+        for PortRange { first, last } in local.iter().copied() {
             terms.push(vec![(LOCAL_AT_LEAST, first), (LOCAL_AT_MOST, last)]);
         }
         for PortRange { first, last } in merged(remote) {
             terms.push(vec![(REMOTE_AT_LEAST, first), (REMOTE_AT_MOST, last)]);
         }
-        for PortRange { first, last } in merged(listening) {
+        // What listens on local ports that are let through is let through with them.
+        let mut listening = merged(listening);
+        listening.retain(|range| !local.iter().any(|other| other.contains_all(*range)));
+        for PortRange { first, last } in listening {
             // What listens has no remote port.
             terms.push(vec![(LOCAL_AT_LEAST, first), (LOCAL_AT_MOST, last), (REMOTE_AT_MOST, 0)]);
         }
@@ -138,6 +142,33 @@ mod tests {
             let named = has(&local, port) || has(&remote, other) || other == 0 && has(&listening, port);
             prop_assert_eq!(takes(filter.bytes(), port, other), named);
         }
+
+        #[test]
+        fn what_listens_on_a_local_port_costs_no_term(
+            local in ranges(), remote in ranges(), picked in proptest::collection::vec(any::<bool>(), 6),
+            within in (0_u16..40, 0_u16..40), other in ranges(),
+        ) {
+            // Some of the ranges themselves, and a part of each.
+            let both: Vec<PortRange> =
+                local.iter().zip(picked).filter_map(|(range, is_picked)| is_picked.then_some(*range)).collect();
+            let part = |range: &PortRange| {
+                let first = range.first.saturating_add(within.0).min(range.last);
+                PortRange { first, last: first.saturating_add(within.1).min(range.last) }
+            };
+            let parts: Vec<PortRange> = local.iter().map(part).collect();
+            let without = Filter::new(&local, &remote, &[]);
+            prop_assert_eq!(&Filter::new(&local, &remote, &both), &without);
+            prop_assert_eq!(&Filter::new(&local, &remote, &parts), &without);
+            // One that stands alone has a term still, and takes the same sockets.
+            if let Some(filter) = Filter::new(&local, &remote, &[&parts[..], &other].concat()) {
+                audit(filter.bytes());
+                for port in (1..45).chain(65_500..=65_535) {
+                    let has = |ranges: &[PortRange]| ranges.iter().any(|range| range.contains(port));
+                    let named = has(&local) || has(&other);
+                    prop_assert_eq!(takes(filter.bytes(), port, 0), named);
+                }
+            }
+        }
     }
 
     #[test]
@@ -146,7 +177,10 @@ mod tests {
         let most = Filter::new(&apart(16), &apart(16), &[]).unwrap();
         audit(most.bytes());
         assert!(takes(most.bytes(), 32, 1) && takes(most.bytes(), 1, 32) && !takes(most.bytes(), 1, 1));
-        assert_eq!(Filter::new(&apart(16), &apart(16), &apart(1)), None);
+        assert_eq!(Filter::new(&apart(16), &apart(16), &apart(17)[16..]), None);
+        // Services that are counted and watched alike take one term each.
+        assert!(Filter::new(&apart(32), &[], &apart(32)).is_some());
+        assert_eq!(Filter::new(&apart(32), &[], &apart(33)), None);
         // Next to each other they are one.
         let row: Vec<_> = (1..=1000).map(|n| PortRange { first: n, last: n }).collect();
         assert_eq!(Filter::new(&row, &[], &[]).unwrap().bytes().len(), 20);

@@ -6,15 +6,14 @@ use super::ports::PortRange;
 use super::socket::Socket;
 use crate::config::yaml::{Field, Node, Problems, Value, Wrong, quote};
 
-const CURE: &str =
-    "write PORT, FIRST-LAST, 192.0.2.1:PORT or \"[2001:db8::1]:PORT\"; every address is 0.0.0.0 or [::]";
+const CURE: &str = "write PORT, FIRST-LAST, 192.0.2.1:PORT or \"[2001:db8::1]:PORT\"; what ss shows as *:PORT is \"[::]:PORT\"";
 
 /// Listening sockets that are looked at together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// As it is written: the label `listener`.
     pub text: String,
-    /// The very address that they are bound to; `None`: whatever it is.
+    /// The very address that they are bound to, one of IPv4 however it is written; `None`: whatever it is.
     address: Option<IpAddr>,
     /// Their ports.
     pub ports: PortRange,
@@ -38,7 +37,7 @@ impl Listener {
     /// Whether `socket`, which listens, is one of them.
     pub fn contains(&self, socket: &Socket) -> bool {
         self.ports.contains(socket.local_port)
-            && self.address.is_none_or(|address| address == socket.local_ip())
+            && self.address.is_none_or(|address| address == socket.local_ip().to_canonical())
     }
 }
 
@@ -46,10 +45,11 @@ fn wrong(text: &str) -> Wrong {
     Wrong::new(format!("{} is not a place to listen", quote(text)), CURE)
 }
 
-/// An address as it stands before a port.
+/// An address as it stands before a port. IPv4 within IPv6 is IPv4: a socket of IPv6 that is bound to
+/// ::ffff:127.0.0.1, as a JVM's, takes the very calls that one bound to 127.0.0.1 takes.
 fn address(text: &str) -> Option<IpAddr> {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-        Some(ipv6) => ipv6.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        Some(ipv6) => ipv6.parse::<Ipv6Addr>().ok().map(|ip| ip.to_canonical()),
         None => text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
     }
 }
@@ -132,9 +132,9 @@ mod tests {
             ("443-444", &[0, 1, 2, 3, 4]),
             ("0.0.0.0:443", &[0]),
             ("[::]:443", &[1]),
-            ("127.0.0.1:443", &[2]),
-            ("127.0.0.1:400-500", &[2]),
-            ("[::ffff:127.0.0.1]:443", &[3]),
+            ("127.0.0.1:443", &[2, 3]),
+            ("127.0.0.1:400-500", &[2, 3]),
+            ("[::ffff:127.0.0.1]:443", &[2, 3]),
             ("[0:0::1]:444", &[4]),
             ("[::1]:443", &[]),
         ] {
@@ -173,6 +173,7 @@ mod tests {
     fn two_spellings_are_the_same_place() {
         let is = |a: &str, b: &str| Listener::parse(a).unwrap().is(&Listener::parse(b).unwrap());
         assert!(is("[::1]:53", "[0:0:0:0:0:0:0:1]:53"));
+        assert!(is("127.0.0.1:53", "[::ffff:127.0.0.1]:53"));
         assert!(!is("[::1]:53", "[::2]:53") && !is("[::1]:53", "53") && !is("0.0.0.0:53", "[::]:53"));
     }
 

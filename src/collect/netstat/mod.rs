@@ -70,13 +70,13 @@ fn read(section: &mut Section<'_>, header: &Header) -> Option<Box<dyn Collector>
 
 impl Collector for Netstat {
     fn collect(&self, run: &Run<'_>, trace: &mut Trace) -> Result<Collection, Failure> {
-        let (mut families, notes) = match &self.0.namespace {
+        let (mut families, notes) = match &self.0.netns {
             None => measure(&self.0, run.deadline, run.stop)?,
             Some(_) => elsewhere(&self.0, run)?,
         };
         trace.notes.extend(notes);
-        if let Some(namespace) = &self.0.namespace {
-            let label = vec![("namespace".into(), namespace.text().to_owned().into())];
+        if let Some(namespace) = &self.0.netns {
+            let label = vec![("netns".into(), namespace.text().to_owned().into())];
             add_labels(&mut families, &label).map_err(|_| Failure::fault())?;
         }
         Ok(Collection { families, ..Collection::default() })
@@ -90,7 +90,7 @@ type Measured = (Vec<Family>, Vec<String>);
 fn elsewhere(settings: &Arc<Settings>, run: &Run<'_>) -> Result<Measured, Failure> {
     let (settings, deadline) = (Arc::clone(settings), run.deadline);
     let measured = aside("netstat", deadline, run.stop, move || {
-        if let Some(namespace) = &settings.namespace {
+        if let Some(namespace) = &settings.netns {
             namespace.enter()?;
         }
         // The run's own belongs to a thread that may be gone.

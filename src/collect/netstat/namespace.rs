@@ -20,7 +20,8 @@ const NAMES: &str = "/run/netns";
 pub struct Namespace(String);
 
 impl Namespace {
-    /// As it is written: the label `namespace`.
+    /// As it is written: the label `netns`, the word of ip-netns(8). `namespace` is one that Prometheus Operator puts on
+    /// what it scrapes.
     pub fn text(&self) -> &str {
         &self.0
     }
@@ -44,6 +45,11 @@ impl Namespace {
                 Some(Errno::NOENT) if !self.0.starts_with('/') => {
                     format!("there is no network namespace {path}; `ip netns` lists them")
                 }
+                // To look at another process' namespaces is to trace it (`proc_ns_get_link`, fs/proc/namespaces.c).
+                Some(Errno::ACCESS | Errno::PERM) if self.0.starts_with("/proc/") => format!(
+                    "may not open the network namespace {path}: that of another process takes CAP_SYS_PTRACE; \
+                     a name in {NAMES} doesn't, and `ip netns attach` gives one"
+                ),
                 _ => format!("can't open the network namespace {path}: {error}"),
             })
         })?;

@@ -96,24 +96,26 @@ fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]
 
 #[cfg(test)]
 mod tests {
-    use nix::sys::socket::bind;
+    use nix::sys::socket::sockopt::RcvBuf;
+    use nix::sys::socket::{bind, setsockopt};
 
     use super::*;
 
-    /// Programs may send to each other's sockets of this protocol, as root may of any.
-    fn user_socket() -> (OwnedFd, NetlinkAddr) {
+    /// Programs may send to each other's sockets of this protocol, as root may of any. It hears what is sent to
+    /// `groups`, bit by bit.
+    fn user_socket(groups: u32) -> (OwnedFd, NetlinkAddr) {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket =
             socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkUserSock).unwrap();
-        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).unwrap();
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups)).unwrap();
         let address = getsockname(socket.as_raw_fd()).unwrap();
         (socket, address)
     }
 
     #[test]
     fn what_the_kernel_did_not_send_is_dropped() {
-        let (ours, address) = user_socket();
-        let (theirs, _) = user_socket();
+        let (ours, address) = user_socket(0);
+        let (theirs, _) = user_socket(0);
         sendto(theirs.as_raw_fd(), b"a forged list of sockets", &address, MsgFlags::empty()).unwrap();
         let waiting = |limit: u8| {
             let mut fds = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
@@ -123,5 +125,23 @@ mod tests {
         assert_eq!(receive(&ours, &mut [0; 100]), Ok(None));
         // It was received, not left there.
         assert_eq!(waiting(0), 0);
+    }
+
+    /// The kernel tells so of what it sends itself, and of what goes to a group.
+    #[test]
+    fn a_list_that_finds_no_room_is_interrupted() {
+        const GROUP: u32 = 1 << 7;
+        let (ours, _) = user_socket(GROUP);
+        setsockopt(&ours, RcvBuf, &1).unwrap();
+        let (theirs, _) = user_socket(0);
+        for _ in 0..20 {
+            // It goes to the kernel too, which has no such socket.
+            let sent = sendto(theirs.as_raw_fd(), &[0; 1000], &NetlinkAddr::new(0, GROUP), MsgFlags::empty());
+            assert_eq!(sent, Err(Errno::ECONNREFUSED));
+        }
+        let short = Error::Interrupted("the kernel was short of memory for its answer");
+        assert_eq!(receive(&ours, &mut [0; 2000]), Err(short));
+        // That it has said once; what found room is still there.
+        assert_eq!(receive(&ours, &mut [0; 2000]), Ok(None));
     }
 }

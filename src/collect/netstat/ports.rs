@@ -38,6 +38,11 @@ impl PortRange {
     pub fn contains(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }
+
+    /// Whether all ports of `other` are.
+    pub fn contains_all(self, other: Self) -> bool {
+        self.contains(other.first) && self.contains(other.last)
+    }
 }
 
 impl fmt::Display for PortRange {

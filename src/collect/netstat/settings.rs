@@ -28,7 +28,7 @@ pub struct Settings {
     /// Whether the kernel's counters are read.
     pub counters: bool,
     /// Whose sockets; `None`: those of the namespace that promdrop is in.
-    pub namespace: Option<Namespace>,
+    pub netns: Option<Namespace>,
     /// What the kernel is to look for, where that is not everything.
     pub filter: Option<Filter>,
 }
@@ -47,7 +47,7 @@ impl Settings {
             read_entries::<PortRange>(section, "remote_ports", PartialEq::eq, "[22, 8000-8100]");
         let listeners = read_entries(section, "listeners", Listener::is, "[443, \"127.0.0.1:8080\"]");
         let counters = or_default(section, "counters", false);
-        let namespace = match section.node("namespace") {
+        let netns = match section.node("netns") {
             Some(node) => Namespace::read(node, problems).map(Some),
             None => Some(None),
         };
@@ -62,7 +62,7 @@ impl Settings {
             remote_ports: Ports::new(remote),
             listeners,
             counters: counters?,
-            namespace: namespace?,
+            netns: netns?,
             filter,
         };
         settings.check(section, header);
@@ -128,8 +128,13 @@ fn read_states(node: &Node, problems: &Problems) -> Option<States> {
             TcpState::ALL.into_iter().find(|state| state.word() == text).ok_or_else(|| {
                 let words = TcpState::ALL.map(TcpState::word);
                 // As netstat and ss show them.
-                let meant = text.to_lowercase().replace('-', "_");
-                let cure = match nearest(&meant, &words) {
+                let shown = text.to_lowercase().replace('-', "_");
+                let meant = match shown.as_str() {
+                    "estab" => "established",
+                    "listening" => "listen",
+                    other => other,
+                };
+                let cure = match nearest(meant, &words) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("states: {}", words.join(", ")),
                 };

@@ -273,8 +273,8 @@ fn what_may_be_written() {
         "{states: [established, syn_sent, syn_recv, fin_wait1, fin_wait2, time_wait, close, close_wait, last_ack, listen, closing]}",
         "{local_ports: [22, 8000-8100, '443', 1-65535], remote_ports: [22, 5432]}",
         "{totals: false, listeners: [443, 127.0.0.1:443, '[::1]:443', '[::]:443', 8000-8100, 0.0.0.0:1-10]}",
-        "{totals: false, counters: true, namespace: web}",
-        "namespace: /proc/1/ns/net",
+        "{totals: false, counters: true, netns: web}",
+        "netns: /proc/1/ns/net",
     ] {
         assert_eq!(load(text, Labels::new()).err(), None, "{text}");
     }
@@ -288,7 +288,7 @@ fn labels_of_the_file_and_of_the_module_do_not_meet() {
     assert_eq!((wrong("{}", "family"), wrong("{}", "state")), (1, 1));
     assert_eq!((wrong("{}", "port"), wrong("local_ports: [22]", "port")), (0, 1));
     assert_eq!((wrong("{}", "listener"), wrong("listeners: [22]", "listener")), (0, 1));
-    assert_eq!((wrong("{}", "namespace"), wrong("namespace: web", "namespace")), (0, 1));
+    assert_eq!((wrong("{}", "netns"), wrong("netns: web", "netns")), (0, 1));
     assert_eq!(wrong("{totals: false, counters: true}", "family"), 0);
 }
 

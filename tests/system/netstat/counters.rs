@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Backlog, listen};
 
 use super::*;
@@ -43,6 +44,8 @@ fn overflows_and_segments_sent_again_are_counted() {
         listen(&listener.as_fd(), Backlog::new(0).unwrap()).unwrap();
         let place = listener.local_addr().unwrap();
         let _first = TcpStream::connect(place).unwrap();
+        // Until the server has heard the end of the handshake, there is room for another.
+        poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE).unwrap();
         // There is no room for a second: its SYN is dropped, and sent again after a second.
         let second = std::thread::spawn(move || TcpStream::connect(place));
         let limit = Instant::now() + TIMEOUT;

@@ -67,6 +67,8 @@ fn a_queue_is_told_until_it_is_full_and_one_beyond_its_limit() {
             }
             // The last call is not heard.
             assert_eq!(ours(&series(&section), &port.to_string()), [1.0, 4.0, 3.0, 1.0]);
+            // Nor is it sent again, once there is room.
+            drop(clients.pop());
             let accepted = listener.accept().unwrap();
             assert_eq!(ours(&series(&section), &port.to_string()), [1.0, 3.0, 3.0, 0.75]);
             drop((clients, accepted));
@@ -120,6 +122,49 @@ fn an_address_names_just_the_sockets_bound_to_it() {
         assert_eq!(ours(&series, "127.0.0.1:8000-8100"), [2.0, 0.0, 101.0, 0.0]);
         assert_eq!(ours(&series, "127.0.0.9:8080"), [0.0; 4]);
         drop(held);
+    });
+}
+
+/// As JVMs bind, unless they are told not to.
+#[test]
+fn an_ipv4_address_names_the_ipv6_socket_that_is_bound_to_it() {
+    in_fresh(|| {
+        let listener = listening("[::ffff:127.0.0.1]:0", 3);
+        let place = listener.local_addr().unwrap();
+        assert!(place.is_ipv6(), "{place}");
+        let port = place.port();
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        settles(&[1.0, 1.0, 3.0, 0.25], || theirs(&format!("sport = :{port}")));
+        for address in ["127.0.0.1", "[::ffff:127.0.0.1]"] {
+            let entry = format!("{address}:{port}");
+            let section =
+                format!("{{listeners: ['{entry}', '127.0.0.2:{port}', '0.0.0.0:{port}', '[::]:{port}']}}");
+            let series = series(&section);
+            assert_eq!(ours(&series, &entry), [1.0, 1.0, 3.0, 0.25]);
+            for other in ["127.0.0.2", "0.0.0.0", "[::]"] {
+                assert_eq!(ours(&series, &format!("{other}:{port}")), [0.0; 4], "{other}");
+            }
+        }
+        drop(client);
+    });
+}
+
+/// One socket for both families, which takes calls of IPv4 too.
+#[test]
+fn a_service_of_both_families_is_named_as_ss_shows_it() {
+    in_fresh(|| {
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let filter = format!("sport = :{port}");
+        settles(&1.0, || theirs(&filter)[1]);
+        assert!(stdout("ss", &["-H", "-tln", &filter]).contains(&format!(" *:{port} ")));
+        let series = series(&format!("{{listeners: [{port}, '[::]:{port}', '0.0.0.0:{port}']}}"));
+        for entry in [port.to_string(), format!("[::]:{port}")] {
+            assert_eq!(ours(&series, &entry), theirs(&filter), "{entry}");
+        }
+        assert_eq!(ours(&series, &format!("0.0.0.0:{port}")), [0.0; 4]);
+        drop(client);
     });
 }
 

@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use super::*;
 use crate::support::host::Host;
@@ -51,9 +53,9 @@ fn a_name_or_a_path_is_looked_into_and_not_stayed_in() {
         let _client = std::net::TcpStream::connect(here.local_addr().unwrap()).unwrap();
         for (namespace, label) in [("web", "web"), ("/run/netns/web", "/run/netns/web")] {
             let section =
-                format!("{{namespace: {namespace}, local_ports: [8080], listeners: [8080], counters: true}}");
+                format!("{{netns: {namespace}, local_ports: [8080], listeners: [8080], counters: true}}");
             let there = series(&section);
-            let with = |labels: &[(&'static str, &'static str)]| [labels, &[("namespace", label)]].concat();
+            let with = |labels: &[(&'static str, &'static str)]| [labels, &[("netns", label)]].concat();
             for family in IpFamily::ALL.map(IpFamily::word) {
                 for state in TcpState::ALL.map(TcpState::word) {
                     let count = expected.get(&(family.to_owned(), state.to_owned())).copied().unwrap_or(0);
@@ -81,11 +83,11 @@ fn a_name_or_a_path_is_looked_into_and_not_stayed_in() {
 fn a_run_publishes_both_namespaces_side_by_side() {
     beside_web(|expected| {
         let host = Host::new();
-        let yaml = "module: netstat\nnetstat:\n  namespace: web\n";
+        let yaml = "module: netstat\nnetstat:\n  netns: web\n";
         host.collector("netstat", "module: netstat\n").collector("netstat-web", yaml);
         host.run_well(&[]);
         let there = |state| {
-            let labels = [("family", "ipv6"), ("state", state), ("namespace", "web")];
+            let labels = [("family", "ipv6"), ("state", state), ("netns", "web")];
             host.published("netstat-web").value("netstat_tcp_connections", &labels)
         };
         for state in ["listen", "time_wait", "close_wait"] {
@@ -98,7 +100,7 @@ fn a_run_publishes_both_namespaces_side_by_side() {
 /// Why it fails, with this namespace.
 #[track_caller]
 fn refusal(namespace: &str) -> String {
-    let section = format!("{{namespace: '{namespace}', counters: true}}");
+    let section = format!("{{netns: '{namespace}', counters: true}}");
     let failure = collect(&section, Instant::now() + TIMEOUT, &Stop::listen().unwrap()).unwrap_err();
     assert_eq!(failure.outcome, Outcome::Internal);
     failure.message
@@ -130,14 +132,57 @@ fn what_can_not_be_entered_is_told_with_its_cure() {
     });
 }
 
+/// Runs `body` in a thread that has these capabilities and no others.
+fn with_capabilities<T: Send>(set: CapabilitySet, body: impl FnOnce() -> T + Send) -> T {
+    let none = CapabilitySet::empty();
+    let inside = || {
+        set_capabilities(None, CapabilitySets { effective: set, permitted: set, inheritable: none }).unwrap();
+        body()
+    };
+    thread::scope(|scope| scope.spawn(inside).join().unwrap())
+}
+
+#[test]
+fn the_namespace_of_a_process_takes_the_right_to_trace_it_and_a_name_does_not() {
+    beside_web(|expected| {
+        // A child is in the namespace of the thread that starts it; it ends with its input.
+        let start = || {
+            setns(File::open("/run/netns/web").unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
+            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+        };
+        let mut process = thread::scope(|scope| scope.spawn(start).join().unwrap());
+        let path = format!("/proc/{}/ns/net", process.id());
+        let listening = |netns: &str| {
+            let found = series(&format!("{{netns: '{netns}'}}"));
+            let labels = [("family", "ipv4"), ("state", "listen"), ("netns", netns)];
+            found.value("netstat_tcp_connections", &labels)
+        };
+        let there = f64::from(expected[&("ipv4".to_owned(), "listen".to_owned())]);
+
+        let admin = CapabilitySet::SYS_ADMIN;
+        let denied = format!(
+            "may not open the network namespace {path}: that of another process takes CAP_SYS_PTRACE; a name in \
+             /run/netns doesn't, and `ip netns attach` gives one"
+        );
+        assert_eq!(with_capabilities(admin, || refusal(&path)), denied);
+        assert_eq!(with_capabilities(admin, || listening("web")), there);
+        assert_eq!(with_capabilities(admin | CapabilitySet::SYS_PTRACE, || listening(&path)), there);
+        // As the message says.
+        stdout("ip", &["netns", "attach", "attached", &process.id().to_string()]);
+        assert_eq!(with_capabilities(admin, || listening("attached")), there);
+        drop(process.stdin.take());
+        assert!(process.wait().unwrap().success());
+    });
+}
+
 #[test]
 fn deadline_and_end_hold_there_too() {
     beside_web(|_| {
         let stop = Stop::listen().unwrap();
-        let late = collect("namespace: web", Instant::now(), &stop).unwrap_err();
+        let late = collect("netns: web", Instant::now(), &stop).unwrap_err();
         assert_eq!(late.outcome, Outcome::Timeout);
         raise(Signal::SIGTERM).unwrap();
-        let ended = collect("namespace: web", Instant::now() + TIMEOUT, &stop).unwrap_err();
+        let ended = collect("netns: web", Instant::now() + TIMEOUT, &stop).unwrap_err();
         assert!(ended.stopped, "{ended:?}");
     });
 }

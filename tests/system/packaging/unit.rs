@@ -23,6 +23,11 @@ impl Unit {
         Self::read(&[shipped("systemd/promdrop.service"), shipped("systemd/commands.conf")])
     }
 
+    /// The same with the drop-in for other network namespaces.
+    pub fn for_netns() -> Self {
+        Self::read(&[shipped("systemd/promdrop.service"), shipped("systemd/netns.conf")])
+    }
+
     fn read(files: &[PathBuf]) -> Self {
         let mut settings = Vec::new();
         for file in files {

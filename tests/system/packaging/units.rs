@@ -14,6 +14,8 @@ use crate::support::need;
 const EXPOSURE: u32 = 22;
 /// Likewise, with the drop-in.
 const EXPOSURE_FOR_COMMANDS: u32 = 30;
+/// And with the one for other network namespaces.
+const EXPOSURE_FOR_NETNS: u32 = 26;
 
 /// A root directory with systemd's own units, promdrop's, and something at /usr/bin/promdrop.
 struct Tree(TempDir);
@@ -39,6 +41,14 @@ impl Tree {
         let tree = Self::new();
         fs::create_dir(tree.0.path().join("etc/systemd/system/promdrop.service.d")).unwrap();
         tree.install("systemd/commands.conf", "promdrop.service.d/commands.conf", change);
+        tree
+    }
+
+    /// The same with the drop-in for other network namespaces.
+    fn for_netns() -> Self {
+        let tree = Self::new();
+        fs::create_dir(tree.0.path().join("etc/systemd/system/promdrop.service.d")).unwrap();
+        tree.install("systemd/netns.conf", "promdrop.service.d/netns.conf", |text| text);
         tree
     }
 
@@ -83,6 +93,7 @@ fn analyze(root: Option<&Path>, arguments: &[&str]) -> (Output, String) {
 fn systemd_takes_the_units_without_a_word() {
     Tree::new().assert_clean();
     Tree::for_commands(|text| text).assert_clean();
+    Tree::for_netns().assert_clean();
 }
 
 #[test]
@@ -109,6 +120,7 @@ fn is_key(word: &str) -> bool {
 fn the_service_is_hardly_exposed_and_with_the_drop_in_no_more_than_commands_need() {
     Tree::new().assert_exposure(EXPOSURE);
     Tree::for_commands(|text| text).assert_exposure(EXPOSURE_FOR_COMMANDS);
+    Tree::for_netns().assert_exposure(EXPOSURE_FOR_NETNS);
 }
 
 #[test]
