@@ -1,7 +1,7 @@
 //! The host's default gateways, from the kernel's routing tables.
 //!
 //! /proc/net/route (net/ipv4/fib_trie.c, fib_route_seq_show) and /proc/net/ipv6_route (net/ipv6/ip6_fib.c,
-//! ipv6_route_native_seq_show): a line a route. Only the main table is shown, which is where default routes are.
+//! ipv6_route_native_seq_show): a line a route. Of IPv4 only the main table is shown, of IPv6 all of them, and not which.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
