@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use humantime::format_duration;
 
-use super::Header;
 use super::fields::{misfit, read_group, read_labels, read_user};
 use super::yaml::{Field, Section, Wrong, read_integer};
+use super::{Header, OnFailure};
+use crate::exposition::Labels;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +25,25 @@ pub const LONGEST_MAX_AGE: Duration = Duration::from_secs(5 * 7 * 24 * 60 * 60);
 
 /// More than a file has room for.
 const MOST_SERIES: i128 = 1_000_000;
+
+impl Header {
+    /// What a file says that has no other key than `module`.
+    pub fn new(module: &str) -> Self {
+        Self {
+            module: module.to_owned(),
+            interval: DEFAULT_INTERVAL,
+            timeout: DEFAULT_TIMEOUT,
+            max_age: DEFAULT_INTERVAL * DEFAULT_MAX_AGE,
+            on_failure: OnFailure::default(),
+            splay: false,
+            enabled: true,
+            user: None,
+            max_series: None,
+            group: None,
+            labels: Labels::new(),
+        }
+    }
+}
 
 /// Reads the header keys of a collector file.
 ///
@@ -138,6 +158,7 @@ mod tests {
             labels: Vec::new(),
         };
         assert_eq!(header, expected);
+        assert_eq!(Header::new("netstat"), expected);
     }
 
     #[test]

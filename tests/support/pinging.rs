@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Collector, Failure, Run, State, ping};
+use promdrop::config::Header;
 use promdrop::config::yaml::{Section, decode};
-use promdrop::config::{Header, OnFailure};
 use promdrop::exposition::{Family, Sample};
 
 /// The kinds of socket, and the group range that has them used.
@@ -21,19 +21,7 @@ pub fn allow(groups: &str) {
 }
 
 pub fn collector(section: &str) -> Box<dyn Collector> {
-    let header = Header {
-        module: "ping".into(),
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(30),
-        max_age: Duration::from_secs(300),
-        on_failure: OnFailure::Drop,
-        splay: false,
-        enabled: true,
-        user: None,
-        max_series: None,
-        group: None,
-        labels: Vec::new(),
-    };
+    let header = Header { timeout: Duration::from_secs(30), ..Header::new("ping") };
     let read = decode(section, |root, problems| {
         let mut section = Section::open("ping", root, problems)?;
         let collector = (ping::MODULE.read)(&mut section, &header);

@@ -22,8 +22,8 @@ use promdrop::collect::command::{Command, read};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Failure, Outcome, Run, State};
+use promdrop::config::Header;
 use promdrop::config::yaml::{Section, decode};
-use promdrop::config::{Header, OnFailure};
 
 use crate::support;
 
@@ -624,19 +624,7 @@ fn a_directory_is_entered_with_the_rights_of_the_user() {
 // The module as a whole: from its section to families or a failure.
 
 fn command(section: &str, user: Option<&str>) -> Command {
-    let header = Header {
-        module: "command".into(),
-        interval: Duration::from_secs(60),
-        timeout: LONG,
-        max_age: Duration::from_secs(300),
-        on_failure: OnFailure::Drop,
-        splay: false,
-        enabled: true,
-        user: user.map(str::to_owned),
-        max_series: None,
-        group: None,
-        labels: Vec::new(),
-    };
+    let header = Header { timeout: LONG, user: user.map(str::to_owned), ..Header::new("command") };
     decode(section, |root, problems| read(&mut Section::open("command", root, problems)?, &header)).unwrap()
 }
 

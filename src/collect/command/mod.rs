@@ -215,26 +215,12 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
-    use crate::config::OnFailure;
     use crate::config::yaml::decode;
 
     fn problems(text: &str) -> Vec<String> {
-        let header = Header {
-            module: "command".into(),
-            interval: Duration::from_secs(60),
-            timeout: Duration::from_secs(10),
-            max_age: Duration::from_secs(300),
-            on_failure: OnFailure::Drop,
-            splay: false,
-            enabled: true,
-            user: None,
-            max_series: None,
-            group: None,
-            labels: Vec::new(),
-        };
+        let header = Header::new("command");
         let decoded = decode(text, |root, problems| {
             let mut section = Section::open("command", root, problems)?;
             let command = read(&mut section, &header);

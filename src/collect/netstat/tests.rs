@@ -1,10 +1,7 @@
-use std::time::Duration;
-
 use super::counts::Counts;
 use super::filter::Filter;
 use super::socket::{Socket, States, TcpState};
 use super::*;
-use crate::config::OnFailure;
 use crate::config::yaml::decode;
 use crate::exposition::Labels;
 
@@ -16,19 +13,7 @@ const INTERRUPTED: Error = Error::Interrupted("sockets changed");
 
 /// The settings of a section, with these labels in its file; or what is wrong.
 fn load(section: &str, labels: Labels) -> Result<Settings, Vec<String>> {
-    let header = Header {
-        module: MODULE.name.to_owned(),
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(10),
-        max_age: Duration::from_secs(300),
-        on_failure: OnFailure::Drop,
-        splay: false,
-        enabled: true,
-        user: None,
-        group: None,
-        max_series: None,
-        labels,
-    };
+    let header = Header { labels, ..Header::new(MODULE.name) };
     let read = decode(section, |root, problems| {
         let mut section = Section::open("netstat", root, problems)?;
         let settings = Settings::read(&mut section, &header);

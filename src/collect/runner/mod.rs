@@ -112,17 +112,11 @@ impl Runner<'_> {
         let slots = Slots::new(interval, Duration::ZERO);
         let slot = slots.due(now, before.slot)?;
         let header = Header {
-            module: String::new(),
             interval,
             timeout: interval,
             max_age: before.max_age.unwrap_or_else(|| interval.saturating_mul(5)),
             on_failure: OnFailure::Keep,
-            splay: false,
-            enabled: true,
-            user: None,
-            max_series: None,
-            group: None,
-            labels: Vec::new(),
+            ..Header::new("")
         };
         let (began, took, trace) = (self::now(), Duration::ZERO, Trace::default());
         let ran = Ran { slots, slot, began, took, result: Err(failure), trace };

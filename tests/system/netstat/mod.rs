@@ -20,8 +20,8 @@ use promdrop::collect::netstat::{Error, MODULE};
 use promdrop::collect::stop::Stop;
 use promdrop::collect::trace::Trace;
 use promdrop::collect::{Collection, Failure, Outcome, Run, State};
+use promdrop::config::Header;
 use promdrop::config::yaml::{Section, decode};
-use promdrop::config::{Header, OnFailure};
 use promdrop::exposition::{prove, render};
 
 use crate::support::need;
@@ -33,19 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the module with this section as the runner does, in the namespace of the calling thread.
 fn collect(section: &str, deadline: Instant, stop: &Stop) -> Result<Collection, Failure> {
-    let header = Header {
-        module: MODULE.name.to_owned(),
-        interval: Duration::from_secs(15),
-        timeout: TIMEOUT,
-        max_age: Duration::from_secs(75),
-        on_failure: OnFailure::Drop,
-        splay: false,
-        enabled: true,
-        user: None,
-        max_series: None,
-        group: None,
-        labels: Vec::new(),
-    };
+    let header = Header::new(MODULE.name);
     let collector = decode(section, |root, problems| {
         let mut section = Section::open(MODULE.name, root, problems)?;
         let collector = (MODULE.read)(&mut section, &header);

@@ -1,22 +1,9 @@
 use super::*;
-use crate::config::OnFailure;
 use crate::config::yaml::decode;
 use crate::exposition::Labels;
 
 fn header(timeout: Duration, labels: Labels) -> Header {
-    Header {
-        module: "ping".into(),
-        interval: Duration::from_secs(60),
-        timeout,
-        max_age: Duration::from_secs(300),
-        on_failure: OnFailure::Drop,
-        splay: false,
-        enabled: true,
-        user: None,
-        max_series: None,
-        group: None,
-        labels,
-    }
+    Header { timeout, labels, ..Header::new("ping") }
 }
 
 fn load(text: &str, timeout: Duration, labels: Labels) -> Result<Definition, Vec<String>> {
