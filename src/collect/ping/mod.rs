@@ -4,7 +4,7 @@
 //! - [`resolve`]: targets to addresses, names under a deadline; [`gateway`]: what the routes say.
 //! - [`packet`]: bytes. Pure.
 //! - [`session`]: what is sent when, who is waited for, what comes of it; [`tally`]: what is known of an address. Pure.
-//! - [`socket`]: the kernel; [`exchange`]: the one with the other.
+//! - [`socket`]: the kernel; [`exchange`](mod@exchange): the one with the other.
 //! - [`metrics`]: the families.
 //!
 //! What counts as what:
