@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::metrics::{Choice, OWN_LABELS};
 use super::packet::{self, Version};
 use super::session::{Plan, TICK};
-use super::socket::Settings;
+use super::settings::Settings;
 use super::target::{Host, Target, check_interface, word};
 use crate::collect::cumulative::Quantile;
 use crate::config::Header;

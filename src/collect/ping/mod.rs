@@ -4,7 +4,7 @@
 //! - [`resolve`]: targets to addresses, names under a deadline; [`gateway`]: what the routes say.
 //! - [`packet`]: bytes. Pure.
 //! - [`session`]: what is sent when, who is waited for, what comes of it; [`tally`]: what is known of an address. Pure.
-//! - [`socket`]: the kernel; [`exchange`](mod@exchange): the one with the other.
+//! - [`settings`]: what is set on a socket; [`socket`]: the kernel; [`exchange`](mod@exchange): the one with the other.
 //! - [`metrics`]: the families.
 //!
 //! What counts as what:
@@ -13,8 +13,8 @@
 //!   came within `timeout` of its sending, however many probes were sent since. Later ones are lost.
 //! - An ICMP error about a probe is counted by kind and decides nothing: what isn't answered is lost, what is answered
 //!   isn't.
-//! - A probe that the kernel refuses (no route, a firewall's rule) is sent and lost: nobody can reach the target. It is
-//!   counted apart, too, and a note says so.
+//! - A probe that the kernel refuses (no route, a firewall's rule, no such interface) is sent and lost: nobody can reach
+//!   the target. It is counted apart, too, and a note says so.
 //! - A probe that this host has no room or no time for is not sent, and a note says so: that is not the target's fault.
 //! - A name without an address, or a target whose version of IP this host lacks, has no numbers at all, only
 //!   `ping_target_resolved`, and a note.
@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod packet;
 pub mod resolve;
 pub mod session;
+pub mod settings;
 pub mod socket;
 pub mod tally;
 pub mod target;
@@ -137,9 +138,9 @@ impl Ping {
             let id = u16::try_from(keys.hash_one(version) & 0xffff).unwrap_or_default();
             match Socket::open(version, id, in_flight, &self.0.settings) {
                 Ok(socket) => sockets.push(socket),
-                Err(error @ NoSocket::Setting(_, _, errno, _)) => {
-                    trace.notes.push(error.to_string());
-                    missing.push((version, errno));
+                Err(NoSocket::Unset(version, unset)) => {
+                    missing.push((version, unset.error));
+                    trace.notes.push(NoSocket::Unset(version, unset).to_string());
                 }
                 Err(error) => denied.push((error, wanting)),
             }

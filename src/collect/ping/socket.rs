@@ -4,37 +4,31 @@
 //! rules IPv6 too) holds one of our groups. The kernel gives it an identifier of its own and only the replies to it.
 //! A raw socket (raw(7)) needs CAP_NET_RAW and sees every ICMP message of the host.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::IoSliceMut;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::libc::sock_extended_err;
-use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
-    SockaddrLike, SockaddrStorage, TimestampingFlag, bind, getsockname, recvmsg, sendto, setsockopt, socket,
-    sockopt,
+    SockaddrLike, SockaddrStorage, bind, getsockname, recvmsg, sendto, setsockopt, socket, sockopt,
 };
 use nix::sys::stat::fstat;
 use nix::sys::time::TimeSpec;
 
 use super::packet::{self, Echo, ErrorKind, Message, Version};
 use super::session::{Address, Moment, Reply};
+use super::settings::{Settings, Unset};
 use crate::collect::stop::Stop;
 
-/// What a packet may take up in a socket's buffer, the kernel's own bookkeeping included.
-const PACKET_ROOM: usize = 4096;
 /// Entries of the error queue read at a stretch.
 const MOST_QUEUED: usize = 4096;
 /// Calls on end that may fail for ICMP errors about which nothing else is told.
 const PENDING: usize = 64;
-/// The largest buffer that is asked for. It is taken only as far as it fills.
-const MOST_ROOM: usize = 64 << 20;
 
 impl Moment {
     /// Now. The two clocks are read so close together that their distance tells whether one was set.
@@ -64,31 +58,6 @@ pub enum Send {
     Full,
     /// It will not be sent: no route, a firewall's rule, no such interface.
     Refused(Errno),
-}
-
-/// How probes are sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Bytes of a probe after its ICMP header.
-    pub size: usize,
-    /// TTL, or hop limit; `None`: the host's own.
-    pub ttl: Option<u8>,
-    /// Differentiated services codepoint (RFC 2474).
-    pub dscp: u8,
-    /// The addresses they come from, at most one of each version, with the interface's name for a link-local one; of a
-    /// version without one, the kernel chooses.
-    pub sources: Vec<(IpAddr, Option<String>)>,
-    /// The interface they leave by and replies come in by.
-    pub interface: Option<String>,
-    /// Whether the kernel tells when each has left.
-    pub tx_timestamps: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        // As many bytes as ping(8) sends.
-        Self { size: 56, ttl: None, dscp: 0, sources: Vec::new(), interface: None, tx_timestamps: false }
-    }
 }
 
 /// What a socket has to tell.
@@ -130,8 +99,8 @@ pub struct Socket {
 pub enum NoSocket {
     /// The errors of the datagram and of the raw attempt.
     Denied(Version, Errno, Errno),
-    /// What could not be set on it, and what to do.
-    Setting(Version, String, Errno, &'static str),
+    /// What could not be set on it.
+    Unset(Version, Unset),
 }
 
 impl fmt::Display for NoSocket {
@@ -152,7 +121,7 @@ impl fmt::Display for NoSocket {
                 }
                 Ok(())
             }
-            Self::Setting(version, what, error, cure) => {
+            Self::Unset(version, Unset { what, error, cure }) => {
                 write!(out, "{} probes can't {what}: {}{cure}", version.word(), error.desc())
             }
         }
@@ -172,10 +141,8 @@ impl Socket {
                 Err(raw) => return Err(NoSocket::Denied(version, datagram, raw)),
             },
         };
-        let refused = |error| NoSocket::Setting(version, "be sent".to_owned(), error, "");
-        make_room(&fd, replies, settings.size).map_err(refused)?;
-        hear(&fd, version, id.is_none(), settings.tx_timestamps).map_err(refused)?;
-        apply(&fd, version, settings)?;
+        let applied = settings.apply(&fd, version, id.is_none(), replies);
+        applied.map_err(|unset| NoSocket::Unset(version, unset))?;
         let room = packet::room(settings.size);
         Ok(Self {
             fd,
@@ -406,43 +373,6 @@ fn open(version: Version, kind: SockType) -> nix::Result<OwnedFd> {
     socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, protocol)
 }
 
-/// Makes room for so many replies with `size` bytes.
-fn make_room(fd: &OwnedFd, replies: usize, size: usize) -> nix::Result<()> {
-    let packet = PACKET_ROOM.saturating_add(size.saturating_mul(2));
-    let room = replies.saturating_mul(packet).clamp(1 << 20, MOST_ROOM);
-    // Past the sysctls' limits with CAP_NET_ADMIN only; without it, as far as they let. Probes to neighbours that are
-    // not there wait in the send buffer for seconds, and must not hold up the rest.
-    if setsockopt(fd, sockopt::RcvBufForce, &room).is_err() {
-        setsockopt(fd, sockopt::RcvBuf, &room)?;
-    }
-    if setsockopt(fd, sockopt::SndBufForce, &room).is_err() {
-        setsockopt(fd, sockopt::SndBuf, &room)?;
-    }
-    Ok(())
-}
-
-/// Has the kernel tell what it knows of each packet. A raw socket hears ICMP errors like anything else, but only with its
-/// own way of telling them does one of IPv4 learn that the interface's queue was full (`raw_sendmsg`, net/ipv4/raw.c).
-fn hear(fd: &OwnedFd, version: Version, is_datagram: bool, tx_timestamps: bool) -> nix::Result<()> {
-    setsockopt(fd, sockopt::ReceiveTimestampns, &true)?;
-    if tx_timestamps {
-        // With the packet itself: numbers in their place (SOF_TIMESTAMPING_OPT_ID) skip some where sends fail.
-        let left =
-            TimestampingFlag::SOF_TIMESTAMPING_TX_SOFTWARE | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE;
-        setsockopt(fd, sockopt::Timestamping, &left)?;
-    }
-    match version {
-        Version::V4 => {
-            setsockopt(fd, sockopt::Ipv4RecvTtl, &true)?;
-            setsockopt(fd, sockopt::Ipv4RecvErr, &true)
-        }
-        Version::V6 => {
-            setsockopt(fd, sockopt::Ipv6RecvHopLimit, &true)?;
-            setsockopt(fd, sockopt::Ipv6RecvErr, &is_datagram)
-        }
-    }
-}
-
 /// Waits until the kernel stamps what it receives. It begins to some time after the first socket has asked for it
 /// (`net_enable_timestamp`, net/core/dev.c), and until then tells when a packet was read instead: such a stamp is no
 /// earlier than the reading. A packet to ourselves tells them apart; without a loopback, nobody can.
@@ -466,47 +396,6 @@ fn stamps_are_on() -> nix::Result<bool> {
     let received = Buffer::new(1).receive(&fd, MsgFlags::empty())?;
     let received = received.ok_or(Errno::EAGAIN)?;
     Ok(received.stamp.is_some_and(|stamp| stamp < before))
-}
-
-/// Sets how probes leave.
-fn apply(fd: &OwnedFd, version: Version, settings: &Settings) -> Result<(), NoSocket> {
-    let refused = |what: String, cure| move |error| NoSocket::Setting(version, what, error, cure);
-    let class = i32::from(settings.dscp) << 2;
-    if class != 0 {
-        let set = match version {
-            Version::V4 => setsockopt(fd, sockopt::Ipv4Tos, &class),
-            Version::V6 => setsockopt(fd, sockopt::Ipv6TClass, &class),
-        };
-        set.map_err(refused(format!("have the DSCP {}", settings.dscp), "; remove `dscp`"))?;
-    }
-    if let Some(ttl) = settings.ttl.map(i32::from) {
-        let set = match version {
-            Version::V4 => setsockopt(fd, sockopt::Ipv4Ttl, &ttl),
-            Version::V6 => setsockopt(fd, sockopt::Ipv6Ttl, &ttl),
-        };
-        set.map_err(refused(format!("have the TTL {ttl}"), "; remove `ttl`"))?;
-    }
-    if let Some(interface) = &settings.interface {
-        let set = setsockopt(fd, sockopt::BindToDevice, &OsString::from(interface));
-        set.map_err(refused(
-            format!("leave by {interface}"),
-            "; is there such an interface? `ip link` shows them",
-        ))?;
-    }
-    let source = settings.sources.iter().find(|(ip, _)| Version::of(*ip) == version);
-    if let Some((ip, interface)) = source {
-        const CURE: &str = "; is it this host's? `ip address` shows those it has";
-        let zone = interface.as_deref().map_or(Ok(0), if_nametoindex);
-        let bound = zone.and_then(|zone| {
-            let from = match ip {
-                IpAddr::V4(ip) => SocketAddr::V4(SocketAddrV4::new(*ip, 0)),
-                IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(*ip, 0, 0, zone)),
-            };
-            bind(fd.as_raw_fd(), &SockaddrStorage::from(from))
-        });
-        bound.map_err(refused(format!("come from {ip}"), CURE))?;
-    }
-    Ok(())
 }
 
 fn address(from: &SockaddrStorage) -> Option<Address> {

@@ -6,7 +6,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use promdrop::collect::State;
 use promdrop::collect::ping::packet::Version;
 use promdrop::collect::ping::session::Address;
-use promdrop::collect::ping::socket::{Send, Settings, Socket};
+use promdrop::collect::ping::settings::Settings;
+use promdrop::collect::ping::socket::{Send, Socket};
 
 use crate::support::netns::Namespace;
 use crate::support::pinging::{DATAGRAM, Found, RAW, collect, collector, labelled, run, value};

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use promdrop::collect::State;
 use promdrop::collect::ping::packet::Version;
 use promdrop::collect::ping::session::Address;
-use promdrop::collect::ping::socket::{Event, Send, Settings, Socket};
+use promdrop::collect::ping::settings::Settings;
+use promdrop::collect::ping::socket::{Event, Send, Socket};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::support::host::Host;
