@@ -14,7 +14,10 @@ fn names_types_and_help_texts_never_change() {
             "netstat",
             "module: netstat\nnetstat: {local_ports: [22], remote_ports: [22], listeners: [22], counters: true}\n",
         );
-        host.collector("ping", "module: ping\nping: {count: 1, quantiles: [0.5], targets: [127.0.0.1]}\n");
+        host.collector(
+            "ping",
+            "module: ping\nping: {count: 2, spacing: 1ms, quantiles: [0.5], targets: [127.0.0.1]}\n",
+        );
         host.collector("command", "module: command\ncommand: {shell: echo 'a 1'}\n");
         host.run_well(&["netstat", "ping", "command"]);
         let mut write =

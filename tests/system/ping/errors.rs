@@ -82,7 +82,7 @@ fn errors_are_told_apart_from_each_other_and_from_silence() {
         let path = Path::new(groups);
         // A router of Linux sends no more than five of these on end (net.ipv4.route.error_burst).
         let found = path.near.run(|| {
-            run("{count: 2, spacing: 20ms, timeout: 500ms, targets: [10.0.2.2, 'fd02::2', 10.9.0.1, 'fd09::1', \
+            run("{count: 2, spacing: 20ms, timeout: 2s, targets: [10.0.2.2, 'fd02::2', 10.9.0.1, 'fd09::1', \
                  10.8.0.1, 'fd08::1', 10.7.0.1, 'fd07::1', 10.0.1.2, 'fd01::2']}")
         });
         for (targets, error, loss) in [
@@ -125,7 +125,7 @@ fn a_ttl_that_is_too_low_is_told() {
     for groups in [DATAGRAM, RAW] {
         let path = Path::new(groups);
         let found = path.near.run(|| {
-            run("{count: 3, spacing: 20ms, timeout: 500ms, ttl: 1, targets: [10.0.2.2, 'fd02::2', 10.0.1.2, 'fd01::2']}")
+            run("{count: 3, spacing: 20ms, timeout: 2s, ttl: 1, targets: [10.0.2.2, 'fd02::2', 10.0.1.2, 'fd01::2']}")
         });
         for target in ["10.0.2.2", "fd02::2"] {
             assert_eq!(errors(&found, target), [("ttl_exceeded", 3.0)], "{groups}: {target}");
@@ -165,7 +165,7 @@ fn errors_about_what_was_sent_in_pieces_are_told_as_well() {
     for groups in [DATAGRAM, RAW] {
         let path = Path::new(groups);
         let section =
-            "{count: 1, timeout: 500ms, size: 2000, targets: [10.8.0.1, 'fd08::1', 10.0.2.2, 'fd02::2']}";
+            "{count: 1, timeout: 2s, size: 2000, targets: [10.8.0.1, 'fd08::1', 10.0.2.2, 'fd02::2']}";
         let found = path.near.run(|| run(section));
         for target in ["10.8.0.1", "fd08::1"] {
             assert_eq!(errors(&found, target), [("prohibited", 1.0)], "{groups}: {target}");

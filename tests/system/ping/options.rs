@@ -133,9 +133,8 @@ fn the_interface_is_the_one_asked_for_whatever_the_routes_say() {
         one.set("net.ipv4.icmp_echo_ignore_all", "1");
         one.set("net.ipv6.icmp.echo_ignore_all", "1");
         let loss = |options: &str| {
-            let section = format!(
-                "{{count: 2, spacing: 1ms, timeout: 500ms, {options}, targets: [10.5.0.9, 'fd05::9']}}"
-            );
+            let section =
+                format!("{{count: 2, spacing: 1ms, timeout: 2s, {options}, targets: [10.5.0.9, 'fd05::9']}}");
             let found = near.run(|| run(&section));
             values(&found, "ping_loss_ratio").into_values().collect::<Vec<_>>()
         };
