@@ -50,17 +50,7 @@ pub fn exchange(
         let now = Instant::now();
         let mut busy = false;
         for socket in sockets.iter_mut() {
-            let (version, mut read, mut events) = (socket.version(), Moment::now(), 0_u32);
-            let all = socket.receive(GULP, |event| {
-                // Reading the clocks costs as much as reading a packet, so a batch shares them, but nothing comes after it
-                // was read.
-                if events % 64 == 63 || event.stamp().is_some_and(|stamp| stamp > read.realtime) {
-                    read = Moment::now();
-                }
-                events += 1;
-                take(session, version, &event, read);
-            });
-            busy |= !all.map_err(Error::Receiving)? || events > 0;
+            busy |= receive(session, socket).map_err(Error::Receiving)?;
         }
         let Some(until) = session.wait_until(now) else { return Ok(sender.refusals) };
         let wait = until.saturating_duration_since(Instant::now());
@@ -77,6 +67,21 @@ pub fn exchange(
             return Err(Error::Stopped);
         }
     }
+}
+
+/// Takes what waits on `socket`, at most one gulp; whether there was something.
+fn receive(session: &mut Session, socket: &mut Socket) -> nix::Result<bool> {
+    let (version, mut read, mut events) = (socket.version(), Moment::now(), 0_u32);
+    let all = socket.receive(GULP, |event| {
+        // Reading the clocks costs as much as reading a packet, so a batch shares them, but nothing comes after it was
+        // read.
+        if events % 64 == 63 || event.stamp().is_some_and(|stamp| stamp > read.realtime) {
+            read = Moment::now();
+        }
+        events += 1;
+        take(session, version, &event, read);
+    })?;
+    Ok(!all || events > 0)
 }
 
 fn take(session: &mut Session, version: Version, event: &Event<'_>, read: Moment) {

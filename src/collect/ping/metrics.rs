@@ -190,6 +190,14 @@ pub fn families(
             }
         }
     }
+    keep_hidden(&mut totals, resolved, &measured);
+    let (mut families, state) = totals.finish();
+    families.extend(found.into_iter().filter(|family| !family.samples.is_empty()));
+    (families, state)
+}
+
+/// Keeps the counters of what was not `measured`.
+fn keep_hidden(totals: &mut Totals<'_>, resolved: &[Resolved<'_>], measured: &HashSet<(&str, Address)>) {
     let mut room = OLD_OF_ALL;
     for r in resolved {
         let text = r.target.text.as_str();
@@ -203,9 +211,6 @@ pub fn families(
             totals.keep(&[text], usize::MAX);
         }
     }
-    let (mut families, state) = totals.finish();
-    families.extend(found.into_iter().filter(|family| !family.samples.is_empty()));
-    (families, state)
 }
 
 /// Adds what goes on from run to run.

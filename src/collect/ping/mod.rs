@@ -4,7 +4,8 @@
 //! - [`resolve`]: targets to addresses, names under a deadline; [`gateway`]: what the routes say.
 //! - [`packet`]: bytes. Pure.
 //! - [`session`]: what is sent when, who is waited for, what comes of it; [`tally`]: what is known of an address. Pure.
-//! - [`settings`]: what is set on a socket; [`socket`]: the kernel; [`exchange`](mod@exchange): the one with the other.
+//! - [`socket`]: the kernel; [`settings`]: what is set on one; [`buffer`]: what one receives; [`stamps`]: whether that is
+//!   stamped; [`exchange`](mod@exchange): session and sockets together.
 //! - [`metrics`]: the families.
 //!
 //! What counts as what:
@@ -19,6 +20,7 @@
 //! - A name without an address, or a target whose version of IP this host lacks, has no numbers at all, only
 //!   `ping_target_resolved`, and a note.
 
+pub mod buffer;
 pub mod definition;
 pub mod exchange;
 pub mod gateway;
@@ -28,6 +30,7 @@ pub mod resolve;
 pub mod session;
 pub mod settings;
 pub mod socket;
+pub mod stamps;
 pub mod tally;
 pub mod target;
 
@@ -78,7 +81,7 @@ impl Collector for Ping {
         let found = pairs(&resolved, trace);
         let keys = RandomState::new();
         let (mut sockets, missing) = self.sockets(&found, &keys, trace)?;
-        socket::await_stamps(SETTLE / 4, run.stop);
+        stamps::await_stamps(SETTLE / 4, run.stop);
         let has_way = |version| {
             sockets.iter().any(|socket| socket.version() == version)
                 || missing.iter().any(|(other, _)| *other == version)
@@ -89,13 +92,7 @@ impl Collector for Ping {
         let plan = fit(*plan, &mut probed, deadline.saturating_duration_since(start), trace);
         let addresses = probed.iter().map(|(_, address)| *address).collect();
         let mut session = Session::new(addresses, plan, keys, start, deadline);
-        let refusals =
-            exchange(&mut session, &mut sockets, &missing, run.stop).map_err(|error| match error {
-                exchange::Error::Stopped => Failure::stopped(),
-                exchange::Error::Receiving(errno) => {
-                    Failure::new(Outcome::Internal, format!("receiving ICMP replies: {}", errno.desc()))
-                }
-            })?;
+        let refusals = exchange(&mut session, &mut sockets, &missing, run.stop).map_err(failure)?;
         if !probed.is_empty() && session.tallies().iter().all(|tally| tally.sent == 0) {
             let message = "no probe was sent: this host had no time or no room for any";
             return Err(Failure::new(Outcome::Timeout, message));
@@ -106,12 +103,7 @@ impl Collector for Ping {
             .map(|((target, address), tally)| (*target, *address, tally))
             .collect();
         tell(&tallied, &refusals, session.unsent(), &sockets, trace);
-        if settings.tx_timestamps && session.unstamped() > 0 {
-            trace.notes.push(format!(
-                "of {} probes that were answered the kernel did not tell when they left: their times begin before",
-                session.unstamped()
-            ));
-        }
+        tell_unstamped(settings.tx_timestamps, session.unstamped(), trace);
         let (families, state) = families(choice, &resolved, &tallied, run.previous);
         Ok(Collection { families, state })
     }
@@ -152,6 +144,15 @@ impl Ping {
             trace.notes.push(format!("addresses without numbers: {addresses}: {error}"));
         }
         Ok((sockets, missing))
+    }
+}
+
+fn failure(error: exchange::Error) -> Failure {
+    match error {
+        exchange::Error::Stopped => Failure::stopped(),
+        exchange::Error::Receiving(errno) => {
+            Failure::new(Outcome::Internal, format!("receiving ICMP replies: {}", errno.desc()))
+        }
     }
 }
 
@@ -220,6 +221,15 @@ fn tell(
     if dropped > 0 {
         trace.notes.push(format!(
             "{dropped} received packets found no room and may show as loss: raise sysctl net.core.rmem_max"
+        ));
+    }
+}
+
+/// Notes how many answers are to probes that the kernel was to tell the leaving of and didn't.
+fn tell_unstamped(was_asked: bool, unstamped: usize, trace: &mut Trace) {
+    if was_asked && unstamped > 0 {
+        trace.notes.push(format!(
+            "of {unstamped} probes that were answered the kernel did not tell when they left: their times begin before"
         ));
     }
 }

@@ -167,17 +167,9 @@ pub fn request(version: Version, id: u16, sequence: u16, cookie: u64, size: usiz
     }
 }
 
-/// The echo reply that `message`, which starts at the ICMP header, is; `None` for any other message and for one that
-/// was damaged. A raw IPv4 socket gets messages before the kernel checks their sum, so it is checked here; that of
+/// The reply or the error that `message`, which starts at the ICMP header, is; `None` for any other message and for one
+/// that was damaged. A raw IPv4 socket gets messages before the kernel checks their sum, so it is checked here; that of
 /// ICMPv6 the kernel always checks.
-pub fn reply(version: Version, message: &[u8]) -> Option<Echo<'_>> {
-    match read(version, message)? {
-        Message::Reply(echo) => Some(echo),
-        Message::Error(..) => None,
-    }
-}
-
-/// The reply or the error that `message` is; for the rest see [`reply`].
 pub fn read(version: Version, message: &[u8]) -> Option<Message<'_>> {
     let (&[kind, code, ..], rest) = message.split_first_chunk::<HEADER>()?;
     let read = if (kind, code) == (version.types().1, 0) {

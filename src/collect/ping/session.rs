@@ -226,11 +226,6 @@ impl Session {
         self.keys.hash_one(number)
     }
 
-    /// Bytes that each probe carries.
-    pub fn size(&self) -> usize {
-        self.plan.size
-    }
-
     /// The due probe was handed to the kernel at `at`.
     pub fn sent(&mut self, at: Moment) {
         if let Some((probe, tally)) = self.take_next() {

@@ -6,24 +6,21 @@
 
 use std::fmt;
 use std::fs;
-use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
-use nix::libc::sock_extended_err;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
-    SockaddrLike, SockaddrStorage, bind, getsockname, recvmsg, sendto, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, sendto,
+    socket,
 };
 use nix::sys::stat::fstat;
-use nix::sys::time::TimeSpec;
 
+use super::buffer::{Buffer, Received};
 use super::packet::{self, Echo, ErrorKind, Message, Version};
 use super::session::{Address, Moment, Reply};
 use super::settings::{Settings, Unset};
-use crate::collect::stop::Stop;
 
 /// Entries of the error queue read at a stretch.
 const MOST_QUEUED: usize = 4096;
@@ -246,68 +243,6 @@ impl Socket {
     }
 }
 
-/// What one call received.
-#[derive(Debug, Default)]
-struct Received {
-    length: usize,
-    /// Who sent it; of what is in the error queue, where it went.
-    peer: Option<Address>,
-    stamp: Option<Duration>,
-    hop_limit: Option<u8>,
-    error: Option<sock_extended_err>,
-}
-
-/// Room for a packet and what the kernel says of it.
-#[derive(Debug)]
-struct Buffer {
-    bytes: Vec<u8>,
-    control: Vec<u8>,
-}
-
-impl Buffer {
-    fn new(size: usize) -> Self {
-        // SCM_TIMESTAMPNS, SCM_TIMESTAMPING, a hop limit; a sock_extended_err with the address of who sent the error.
-        let control = nix::cmsg_space!(TimeSpec, [TimeSpec; 3], i32, [u8; 16 + 28]);
-        Self { bytes: vec![0; size], control }
-    }
-
-    /// Receives one packet; `None` where none waits.
-    fn receive(&mut self, fd: &OwnedFd, flags: MsgFlags) -> nix::Result<Option<Received>> {
-        loop {
-            let mut pieces = [IoSliceMut::new(&mut self.bytes)];
-            let flags = flags | MsgFlags::MSG_DONTWAIT;
-            let message =
-                match recvmsg::<SockaddrStorage>(fd.as_raw_fd(), &mut pieces, Some(&mut self.control), flags)
-                {
-                    Ok(message) => message,
-                    Err(Errno::EAGAIN) => return Ok(None),
-                    Err(Errno::EINTR) => continue,
-                    Err(error) => return Err(error),
-                };
-            let peer = message.address.as_ref().and_then(address);
-            let mut received = Received { length: message.bytes, peer, ..Received::default() };
-            for control in message.cmsgs().into_iter().flatten() {
-                match control {
-                    ControlMessageOwned::ScmTimestampns(at) => received.stamp = Some(Duration::from(at)),
-                    ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => {
-                        received.hop_limit = u8::try_from(hops).ok();
-                    }
-                    ControlMessageOwned::Ipv4RecvErr(error, _)
-                    | ControlMessageOwned::Ipv6RecvErr(error, _) => {
-                        received.error = Some(error);
-                    }
-                    _ => {}
-                }
-            }
-            return Ok(Some(received));
-        }
-    }
-
-    fn bytes(&self, received: &Received) -> &[u8] {
-        self.bytes.get(..received.length).unwrap_or_default()
-    }
-}
-
 /// What a packet is, if it is for us.
 fn heard<'a>(version: Version, id: Option<u16>, packet: &'a [u8], received: &Received) -> Option<Event<'a>> {
     let source = received.peer?;
@@ -371,38 +306,6 @@ fn open(version: Version, kind: SockType) -> nix::Result<OwnedFd> {
         Version::V6 => (AddressFamily::Inet6, SockProtocol::IcmpV6),
     };
     socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, protocol)
-}
-
-/// Waits until the kernel stamps what it receives. It begins to some time after the first socket has asked for it
-/// (`net_enable_timestamp`, net/core/dev.c), and until then tells when a packet was read instead: such a stamp is no
-/// earlier than the reading. A packet to ourselves tells them apart; without a loopback, nobody can.
-pub fn await_stamps(limit: Duration, stop: &Stop) {
-    const STEP: Duration = Duration::from_millis(1);
-    let until = Instant::now() + limit;
-    while let Ok(false) = stamps_are_on()
-        && Instant::now() < until
-        && !stop.wait(STEP)
-    {}
-}
-
-fn stamps_are_on() -> nix::Result<bool> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
-    setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
-    bind(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0))?;
-    let own: SockaddrIn = getsockname(fd.as_raw_fd())?;
-    sendto(fd.as_raw_fd(), &[0], &own, MsgFlags::MSG_DONTWAIT)?;
-    let before = Moment::now().realtime;
-    let received = Buffer::new(1).receive(&fd, MsgFlags::empty())?;
-    let received = received.ok_or(Errno::EAGAIN)?;
-    Ok(received.stamp.is_some_and(|stamp| stamp < before))
-}
-
-fn address(from: &SockaddrStorage) -> Option<Address> {
-    if let Some(from) = from.as_sockaddr_in() {
-        return Some(Address { ip: IpAddr::V4(from.ip()), zone: 0 });
-    }
-    from.as_sockaddr_in6().map(|from| Address { ip: IpAddr::V6(from.ip()), zone: from.scope_id() })
 }
 
 #[cfg(test)]
