@@ -1,5 +1,6 @@
 //! One file a subcommand; the only place that prints.
 
+mod arguments;
 pub mod check;
 pub mod lint;
 pub mod prune;
@@ -14,7 +15,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use crate::cli::{Cli, Command};
-use crate::collect::runner::Report;
+use crate::collect::health;
+use crate::collect::runner::{Report, now};
 use crate::collect::{Collector, read_module};
 use crate::config::fields::Stem;
 use crate::config::load::{Loaded, load_directory};
@@ -49,6 +51,13 @@ fn exit_code(outcome: Result<u8, String>) -> ExitCode {
         complain(format_args!("promdrop: {message}"));
         USAGE
     }))
+}
+
+/// Sweeps what is past its age, but for the file `except`. What can't be swept is for `run` to say.
+fn sweep(directory: &Directory, except: Option<&str>) {
+    if directory.look().is_ok() {
+        directory.sweep(&Claims::default(), &now, except, &health::make_stale);
+    }
 }
 
 /// Once a run: what was published is made to last, and what a killed promdrop left half written is removed.

@@ -1,21 +1,18 @@
 //! `promdrop write NAME`: exposition text from stdin, checked and published as NAME.prom.
 
-use std::io::{self, Read as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::errno::Errno;
-
-use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused};
+use super::arguments::{STDIN, labels, max_age, read_stdin, stem};
+use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused, sweep};
 use crate::cli::{Places, Write};
-use crate::collect::health::{self, seconds};
+use crate::collect::health::seconds;
 use crate::collect::runner::now;
-use crate::config::fields::{Stem, misfit, parse_duration, parse_label};
-use crate::config::header::LONGEST_MAX_AGE;
+use crate::config::fields::Stem;
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{Problem, show};
 use crate::exposition::{self, Descriptor, Family, Kind, Labels, count_series};
-use crate::textfile::{self, Claims, Directory, Foreign, MAX_FILE, State};
+use crate::textfile::{self, Directory, Foreign, State};
 
 const LAST_WRITE: Descriptor = Descriptor {
     name: "promdrop_write_last_timestamp_seconds",
@@ -32,12 +29,6 @@ const SERIES: Descriptor = Descriptor {
     help: "Series that promdrop write read for the file, without those about the file itself.",
     kind: Kind::Gauge,
 };
-
-/// Shorter, a file would be gone before anyone reads it.
-const SHORTEST_MAX_AGE: Duration = Duration::from_secs(1);
-
-/// What to call the input in a message.
-const STDIN: &str = "stdin";
 
 /// The arguments, checked.
 struct Order {
@@ -61,7 +52,7 @@ impl Order {
     /// Checks every argument; says what is wrong with each.
     fn read(arguments: &Write) -> Option<Self> {
         let told = |what: &str, wrong: Wrong| misused(what, &wrong);
-        let name = name(&arguments.name).map_err(|wrong| told("NAME", wrong)).ok();
+        let name = stem(&arguments.name).map_err(|wrong| told("NAME", wrong)).ok();
         let labels = labels(&arguments.labels).map_err(|wrong| told("--label", wrong)).ok();
         let max_age = arguments.max_age.as_deref().map(max_age).transpose();
         let max_age = max_age.map_err(|wrong| told("--max-age", wrong)).ok();
@@ -155,58 +146,4 @@ impl Order {
             gauge(&SERIES, series as f64),
         ]
     }
-}
-
-/// Sweeps what is past its age, but for the file `except`. What can't be swept is for `run` to say.
-fn sweep(directory: &Directory, except: Option<&str>) {
-    if directory.look().is_ok() {
-        directory.sweep(&Claims::default(), &now, except, &health::make_stale);
-    }
-}
-
-fn name(text: &str) -> Result<Stem, Wrong> {
-    Stem::parse(text).map_err(|wrong| match text.strip_suffix(".prom").map(Stem::parse) {
-        Some(Ok(stem)) => Wrong::new("the name is given without `.prom`", format!("write `{stem}`")),
-        _ => wrong,
-    })
-}
-
-fn labels(texts: &[String]) -> Result<Labels, Wrong> {
-    let mut labels = Labels::new();
-    for text in texts {
-        let (name, value) = parse_label(text)?;
-        if labels.iter().any(|(taken, _)| *taken == name) {
-            return Err(Wrong::new(format!("the label `{name}` is given twice"), "give it once"));
-        }
-        labels.push((name.into(), value.into()));
-    }
-    Ok(labels)
-}
-
-fn max_age(text: &str) -> Result<Duration, Wrong> {
-    let age = parse_duration(text)?;
-    let Some(fault) = misfit(age, SHORTEST_MAX_AGE, LONGEST_MAX_AGE) else { return Ok(age) };
-    Err(Wrong::new(
-        format!("an age of {text} is too {fault}"),
-        "an age is 1s to 35days; `m` is a minute, `M` a month",
-    ))
-}
-
-/// All of stdin, if it is no larger than what may be published.
-fn read_stdin() -> Result<Vec<u8>, String> {
-    let mut input = Vec::new();
-    let read = io::stdin().lock().take(MAX_FILE as u64 + 1).read_to_end(&mut input);
-    let problem = match read {
-        Ok(_) if input.len() <= MAX_FILE => return Ok(input),
-        Ok(_) => Problem::whole(
-            format!("there is more than the {MAX_FILE} bytes allowed"),
-            "print fewer series, or split them over several names",
-        ),
-        Err(error) => {
-            let errno = error.raw_os_error().map(Errno::from_raw);
-            let reason = errno.map_or_else(|| error.to_string(), |errno| errno.desc().to_lowercase());
-            Problem::whole(format!("can't be read: {reason}"), "")
-        }
-    };
-    Err(show(STDIN, "", &problem).to_string())
 }

@@ -249,15 +249,25 @@ impl Directory {
     /// Checks that `header` may be published: nothing stands at its name, or what does is promdrop's and of its kind.
     pub(super) fn check_target(&self, header: &Header, survey: &Survey<Seen>) -> Result<(), Error> {
         let Some(entry) = survey.entry(&header.file) else { return Ok(()) };
-        let kind = match &entry.content {
-            Content::Text(Seen { owner: Owner::Ours { kind, .. }, .. }) if !entry.is_link => Some(*kind),
+        let (kind, source) = match &entry.content {
+            Content::Text(Seen { owner: Owner::Ours { kind, source, .. }, .. }) if !entry.is_link => {
+                (*kind, source.clone())
+            }
             // Says what it is, and what to do about it.
-            _ => self.inspect(&header.file)?.and_then(|found| found.header).map(|header| header.kind),
+            _ => match self.inspect(&header.file)?.and_then(|found| found.header) {
+                Some(theirs) => (theirs.kind, theirs.source),
+                None => return Ok(()),
+            },
         };
-        match kind {
-            Some(kind) if kind != header.kind => Err(self.wrong_kind(&header.file, kind, header.kind)),
-            _ => Ok(()),
+        if kind != header.kind {
+            return Err(self.wrong_kind(&header.file, kind, header.kind));
         }
+        if matches!(kind, Kind::Push | Kind::Exec) && source != header.source {
+            let message = format!("this is the file of {source}, and not for {} to replace", header.source);
+            let cure = "choose another name, or remove the file if it is no longer wanted";
+            return Err(Error::new(Class::Refused, &self.path.join(&header.file), message, cure));
+        }
+        Ok(())
     }
 
     /// That `file` is of kind `theirs`, and what is to replace it of `ours`.

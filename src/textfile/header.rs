@@ -52,11 +52,13 @@ impl Kind {
 pub struct Header {
     /// What wrote it.
     pub kind: Kind,
-    /// Where it comes from, in canonical form: the collectors directory, or the group of a push.
+    /// Where it comes from, in canonical form: the collectors directory, the group of a push,
+    /// the user of an exec.
     pub source: String,
     /// Its own file name: a copy under another name is nobody's.
     pub file: String,
-    /// The start of the slot it served, in ms since the epoch; `None` before the first.
+    /// The start of the slot it served, in ms since the epoch; `None` before the first. Of a push, when one was last
+    /// tried; of an exec, when its job last began or ended.
     pub slot: Option<u64>,
     /// When its collector last succeeded, in ms since the epoch; `None`: never.
     pub last_success: Option<u64>,
@@ -90,7 +92,14 @@ pub(super) enum Claim {
 impl Header {
     /// The age of the numbers of its file; `None` where they have none, or there never were any.
     pub fn expiry(&self) -> Option<Expiry> {
-        Some(Expiry { since: self.last_success?, age: self.max_age? })
+        let since = match self.kind {
+            Kind::Collector => self.last_success,
+            // Nobody may ever push or write again: not even what tells that the last one failed stands for ever.
+            Kind::Write | Kind::Push => self.last_success.or(self.slot),
+            // What is told is the last run, however it ended.
+            Kind::Exec => self.slot.max(self.last_success),
+        };
+        Some(Expiry { since: since?, age: self.max_age? })
     }
 
     /// Appends the header's lines to `out`.

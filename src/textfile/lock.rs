@@ -1,4 +1,4 @@
-//! The directory's lock file: one byte of it for publishing, one for each collector.
+//! The directory's lock file: one byte of it for publishing, one for each collector, group or job.
 //!
 //! The locks are open file description locks (fcntl_locking(2), F_OFD_SETLK): they end with the description, however
 //! its process dies, and exclude threads of one process too, since every holder opens a description of its own.
@@ -102,9 +102,9 @@ fn range(kind: libc::c_int, start: libc::off_t, length: libc::off_t) -> libc::fl
     }
 }
 
-/// The byte of collector `name`: 62 bits of a hash that is the same in every version, past the publishing
+/// The byte of what is called `name`: 62 bits of a hash that is the same in every version, past the publishing
 /// byte. Two names that met at one byte would only exclude each other.
-fn collector_byte(name: &str) -> libc::off_t {
+fn byte_of(name: &str) -> libc::off_t {
     1 + (fnv::hash(name.bytes()) >> 2) as libc::off_t
 }
 
@@ -115,7 +115,15 @@ impl Directory {
     /// # Errors
     /// Where the lock file can't be had or is not to be trusted.
     pub fn lock_collector(&self, name: &str) -> Result<Option<Guard>, Error> {
-        self.lock(collector_byte(name), Duration::ZERO)
+        self.lock_name(name, Duration::ZERO)
+    }
+
+    /// As [`lock_collector`](Self::lock_collector), of anything that has a name of its own, waiting at most `wait`.
+    ///
+    /// # Errors
+    /// As `lock_collector`.
+    pub fn lock_name(&self, name: &str, wait: Duration) -> Result<Option<Guard>, Error> {
+        self.lock(byte_of(name), wait)
     }
 
     /// Whether the collector `name` runs right now, told by its lock, which is neither taken nor made. `None` where it
@@ -129,7 +137,7 @@ impl Directory {
             Err(_) => return None,
         };
         self.check_lock_file(&fstat(&file).ok()?).ok()?;
-        let mut range = range(libc::F_WRLCK, collector_byte(name), 1);
+        let mut range = range(libc::F_WRLCK, byte_of(name), 1);
         fcntl(&file, FcntlArg::F_OFD_GETLK(&mut range)).ok()?;
         Some(range.l_type != libc::F_UNLCK as libc::c_short)
     }
@@ -370,8 +378,8 @@ mod tests {
     #[test]
     fn the_bytes_are_the_same_in_every_version() {
         // FNV-1a's published test vectors, shifted.
-        assert_eq!(collector_byte(""), 1 + (0xcbf2_9ce4_8422_2325_u64 >> 2) as libc::off_t);
-        assert_eq!(collector_byte("foobar"), 1 + (0x8594_4171_f739_67e8_u64 >> 2) as libc::off_t);
+        assert_eq!(byte_of(""), 1 + (0xcbf2_9ce4_8422_2325_u64 >> 2) as libc::off_t);
+        assert_eq!(byte_of("foobar"), 1 + (0x8594_4171_f739_67e8_u64 >> 2) as libc::off_t);
     }
 
     #[test]

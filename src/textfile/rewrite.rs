@@ -98,6 +98,17 @@ impl Directory {
         }
     }
 
+    /// As [`rewrite`](Self::rewrite), of a change that can contradict no other file.
+    ///
+    /// # Errors
+    /// Where the lock can't be had, or the file not be written.
+    pub fn amend(&self, file: &str, change: impl FnOnce(&mut Header, &mut Vec<Family>)) -> Result<(), Error> {
+        let lock = self.lock_publishing(PUBLISH_WAIT)?;
+        let amended = self.rewrite(&mut self.survey(), file, change);
+        drop(lock);
+        amended
+    }
+
     /// Removes `file`, of which not even what promdrop says of it may stand beside the files of others.
     ///
     /// # Errors

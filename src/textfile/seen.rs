@@ -107,8 +107,8 @@ pub(super) enum Standing {
     Older,
     /// It goes before.
     Newer,
-    /// Its HELP gives way, and nothing else: of two writes neither is the right one, but with two texts of HELP neither
-    /// could ever change.
+    /// Its HELP gives way, and nothing else: of two writes, pushes or jobs neither is the right one, but with two texts of
+    /// HELP neither could ever change.
     Equal,
     /// It is somebody else's.
     Other,
@@ -145,7 +145,12 @@ impl Claims {
                     _ => Standing::Newer,
                 }
             }
-            Owner::Ours { kind: Kind::Write, .. } if header.kind == Kind::Write => Standing::Equal,
+            // Collectors have definitions to mend; the rest comes from programs, of which none is the right one.
+            Owner::Ours { kind: Kind::Write | Kind::Push | Kind::Exec, .. }
+                if header.kind != Kind::Collector =>
+            {
+                Standing::Equal
+            }
             _ => Standing::Other,
         }
     }
