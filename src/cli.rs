@@ -79,6 +79,15 @@ pub enum Command {
     /// What would harm a scrape is refused with its line, and the file that was there before stands.
     #[command(after_help = "Example:\n  backup-facts | promdrop write backup --max-age 25h")]
     Write(Write),
+    /// Publish exposition text from stdin as a Pushgateway's group
+    ///
+    /// Takes what was piped to curl: replaces the families of the same names in the group, with the group's labels on
+    /// every sample. GROUP is the path that was pushed to, with or without the rest of the URL; `instance` is left to
+    /// the scrape where it is this host's name.
+    #[command(after_help = "Example, for what ended in `| curl --data-binary @- \
+                            http://gateway:9091/metrics/job/backup/instance/$h`:\n  \
+                            myscript | promdrop push job/backup/instance/$h --max-age 25h")]
+    Push(Push),
     /// Check collector definitions without running anything
     ///
     /// Prints every problem of every file as path:line:col with the source line and the cure.
@@ -172,4 +181,21 @@ pub struct Write {
     /// Take over a file of this name that another program wrote
     #[arg(long)]
     pub adopt: bool,
+}
+
+/// What `promdrop push` is told.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The group: job/JOB[/LABEL/VALUE]..., with URL escapes, LABEL@base64/VALUE, or a whole URL
+    #[arg(value_name = "GROUP")]
+    pub group: String,
+    /// Replace all families of the group, as PUT does
+    #[arg(long)]
+    pub replace: bool,
+    /// Delete the group, and read nothing, as DELETE does
+    #[arg(long, conflicts_with_all = ["replace", "max_age"])]
+    pub delete: bool,
+    /// Forget the group when nothing was pushed for so long [default: never]
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! collectors.d/*.yaml -> config -> schedule -> collect -> exposition -> textfile -> node_exporter
-//! stdin of `promdrop write` -------------------------------^
+//! stdin of `promdrop write`, `promdrop push` ---------------^
 //! ```
 //!
 //! Who may use whom, from the bottom up; nothing uses what stands below it in this list:
@@ -18,6 +18,7 @@
 //! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
 //! - [`schedule`]: slots and what is due. Pure.
 //! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
+//! - [`push`]: groups as a Pushgateway has them. Pure, but for the host's own names.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
@@ -28,5 +29,6 @@ pub mod diagnostic;
 pub mod exporter;
 pub mod exposition;
 pub mod fnv;
+pub mod push;
 pub mod schedule;
 pub mod textfile;

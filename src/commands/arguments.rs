@@ -1,22 +1,14 @@
-//! What several subcommands are told in the same way: names, labels, ages, and stdin.
+//! What several subcommands are told in the same way: names, labels, ages.
 
-use std::io::{self, Read as _};
 use std::time::Duration;
-
-use nix::errno::Errno;
 
 use crate::config::fields::{Stem, misfit, parse_duration, parse_label};
 use crate::config::header::LONGEST_MAX_AGE;
 use crate::config::yaml::Wrong;
-use crate::diagnostic::{Problem, show};
 use crate::exposition::Labels;
-use crate::textfile::MAX_FILE;
 
 /// Shorter, a file would be gone before anyone reads it.
 const SHORTEST_MAX_AGE: Duration = Duration::from_secs(1);
-
-/// What to call the input in a message.
-pub const STDIN: &str = "stdin";
 
 /// The name of a file without `.prom`.
 ///
@@ -56,26 +48,4 @@ pub fn max_age(text: &str) -> Result<Duration, Wrong> {
         format!("an age of {text} is too {fault}"),
         "an age is 1s to 35days; `m` is a minute, `M` a month",
     ))
-}
-
-/// All of stdin, if it is no larger than what may be published.
-///
-/// # Errors
-/// Where it is, or can't be read.
-pub fn read_stdin() -> Result<Vec<u8>, String> {
-    let mut input = Vec::new();
-    let read = io::stdin().lock().take(MAX_FILE as u64 + 1).read_to_end(&mut input);
-    let problem = match read {
-        Ok(_) if input.len() <= MAX_FILE => return Ok(input),
-        Ok(_) => Problem::whole(
-            format!("there is more than the {MAX_FILE} bytes allowed"),
-            "print fewer series, or split them over several names",
-        ),
-        Err(error) => {
-            let errno = error.raw_os_error().map(Errno::from_raw);
-            let reason = errno.map_or_else(|| error.to_string(), |errno| errno.desc().to_lowercase());
-            Problem::whole(format!("can't be read: {reason}"), "")
-        }
-    };
-    Err(show(STDIN, "", &problem).to_string())
 }

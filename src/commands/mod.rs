@@ -2,8 +2,10 @@
 
 mod arguments;
 pub mod check;
+mod input;
 pub mod lint;
 pub mod prune;
+pub mod push;
 pub mod run;
 pub mod status;
 pub mod test;
@@ -38,6 +40,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
         Command::Run(arguments) => run::run(places, arguments),
         Command::Test { name } => test::run(places, name),
         Command::Write(arguments) => write::run(places, arguments),
+        Command::Push(arguments) => push::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
         Command::Prune { all, dry_run } => prune::run(places, *all, *dry_run),
         Command::Status { json } => status::run(places, *json),

@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::arguments::{STDIN, labels, max_age, read_stdin, stem};
+use super::arguments::{labels, max_age, stem};
+use super::input::{STDIN, taken_in};
 use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused, sweep};
 use crate::cli::{Places, Write};
 use crate::collect::health::seconds;
 use crate::collect::runner::now;
 use crate::config::fields::Stem;
 use crate::config::yaml::Wrong;
-use crate::diagnostic::{Problem, show};
-use crate::exposition::{self, Descriptor, Family, Kind, Labels, count_series};
+use crate::exposition::{Descriptor, Family, Kind, Labels, count_series};
 use crate::textfile::{self, Directory, Foreign, State};
 
 const LAST_WRITE: Descriptor = Descriptor {
@@ -64,7 +64,9 @@ impl Order {
         // First, so that nothing which is no longer true stands in the way of what is; but no moment without this
         // file before its new text is there. What can't be removed is for `run` to say.
         sweep(directory, Some(&file));
-        let status = match self.families().and_then(|families| self.publish(directory, file, families)) {
+        let status = match taken_in(&self.labels, self.allow_empty)
+            .and_then(|families| self.publish(directory, file, families))
+        {
             Ok(()) => GOOD,
             Err(message) => {
                 complain(message);
@@ -76,41 +78,6 @@ impl Order {
             sweep(directory, None);
         }
         status
-    }
-
-    /// What stdin holds, fit to be published; or else all that is wrong with it.
-    fn families(&self) -> Result<Vec<Family>, String> {
-        let input = read_stdin()?;
-        let (text, repairs) = exposition::repair(&input);
-        for repair in repairs {
-            complain(format_args!("{STDIN}:{}: {repair}", repair.line));
-        }
-        let mut problems = exposition::misfits(&text, &self.labels);
-        let mut families = match exposition::read(&text) {
-            Ok(families) if families.is_empty() && !self.allow_empty => {
-                let cure = "see why the command printed none, or allow it with --allow-empty";
-                problems.push(Problem::whole("there are no samples", cure));
-                Vec::new()
-            }
-            Ok(families) => families,
-            Err(found) => {
-                problems.extend(found);
-                Vec::new()
-            }
-        };
-        if problems.is_empty() {
-            // The misfits have told of every label that could be in the way.
-            let added = exposition::add_labels(&mut families, &self.labels);
-            return added
-                .map(|()| families)
-                .map_err(|label| format!("{STDIN}: the label `{label}` is there already"));
-        }
-        // In the order of the text; what has no place in it comes last.
-        problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
-        let text = String::from_utf8_lossy(&text);
-        let shown: Vec<String> =
-            problems.iter().map(|problem| show(STDIN, &text, problem).to_string()).collect();
-        Err(shown.join("\n"))
     }
 
     fn publish(&self, directory: &Directory, file: String, mut families: Vec<Family>) -> Result<(), String> {

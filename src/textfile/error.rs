@@ -42,12 +42,7 @@ pub struct Error {
 
 impl Error {
     /// An error of one problem that stands in no text.
-    pub(super) fn new(
-        class: Class,
-        path: &Path,
-        message: impl Into<String>,
-        cure: impl Into<String>,
-    ) -> Self {
+    pub fn new(class: Class, path: &Path, message: impl Into<String>, cure: impl Into<String>) -> Self {
         let problems = vec![Problem::whole(message, cure)];
         Self { class, path: path.to_owned(), problems, text: String::new(), families: Vec::new() }
     }

@@ -7,6 +7,7 @@ mod config;
 mod lint;
 mod man;
 mod outputs;
+mod push;
 mod run;
 mod status;
 #[path = "../support/mod.rs"]

@@ -3,6 +3,8 @@
 
 use std::process::Stdio;
 
+use promdrop::push::Group;
+
 use crate::support::host::Host;
 use crate::support::netns::in_fresh;
 
@@ -20,10 +22,13 @@ fn names_types_and_help_texts_never_change() {
         );
         host.collector("command", "module: command\ncommand: {shell: echo 'a 1'}\n");
         host.run_well(&["netstat", "ping", "command"]);
+        let mut push = host.promdrop().args(["push", "job/x"]).stdin(Stdio::null()).spawn().unwrap();
+        assert!(push.wait().unwrap().success());
+        let pushed = Group::parse("job/x").unwrap().file();
         let mut write =
             host.promdrop().args(["write", "w", "--allow-empty"]).stdin(Stdio::null()).spawn().unwrap();
         assert!(write.wait().unwrap().success());
-        ["netstat.prom", "ping.prom", "command.prom", "promdrop.prom", "w.prom"]
+        ["netstat.prom", "ping.prom", "command.prom", "promdrop.prom", "w.prom", &pushed]
             .map(|file| host.text(file))
             .concat()
     });

@@ -1,0 +1,164 @@
+//! `promdrop push GROUP`: what was piped to a Pushgateway, published as the group's own file.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::arguments::max_age;
+use super::input::taken_in;
+use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused, sweep};
+use crate::cli::{Places, Push};
+use crate::collect::health::seconds;
+use crate::collect::runner::now;
+use crate::exposition::{Family, Labels};
+use crate::push::{self, Group, Host};
+use crate::textfile::{Class, Directory, Error, Guard, Header, Kind, LOCK_FILE, State};
+
+/// How long a push waits for the others of its group.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// The arguments, checked.
+struct Order {
+    group: Group,
+    replace: bool,
+    max_age: Option<Duration>,
+}
+
+/// Publishes what stdin holds as the group's, or deletes the group. Exit status: 0 done, 1 refused or failed, and what
+/// was there before stands; 2 wrong arguments, or no directory.
+pub fn run(places: &Places, arguments: &Push) -> ExitCode {
+    let Some(order) = Order::read(arguments) else { return ExitCode::from(USAGE) };
+    let directory = Directory::open(&places.textfile_dir)
+        .map(|directory| directory.with_node_exporter(&places.node_exporter));
+    exit_code(directory.map_err(|error| error.to_string()).map(|directory| {
+        let done = if arguments.delete { order.delete(&directory) } else { order.push(&directory) };
+        done.map_or_else(
+            |message| {
+                complain(message);
+                FAILED
+            },
+            |()| GOOD,
+        )
+    }))
+}
+
+impl Order {
+    /// Checks every argument; says what is wrong with each.
+    fn read(arguments: &Push) -> Option<Self> {
+        let group = Group::parse(&arguments.group).map_err(|wrong| misused("GROUP", &wrong)).ok();
+        let max_age = arguments.max_age.as_deref().map(max_age).transpose();
+        let max_age = max_age.map_err(|wrong| misused("--max-age", &wrong)).ok();
+        let mut group = group?;
+        if group.has_instance() {
+            let host = Host::read();
+            group.leave_instance(|name| host.is(name));
+        }
+        Some(Self { group, replace: arguments.replace, max_age: max_age? })
+    }
+
+    fn push(&self, directory: &Directory) -> Result<(), String> {
+        let file = self.group.file();
+        // All that takes time comes before the lock; and nothing that is no longer true stands in the way of what is.
+        let pushed = taken_in(&Labels::new(), true);
+        sweep(directory, Some(&file));
+        let done = pushed.and_then(|pushed| self.publish(directory, &file, pushed).map_err(told));
+        if done.is_err() {
+            // Nobody is told of it but by what is published: that it can't be is not what the operator has to mend first.
+            let _ = self.note_failure(directory, &file);
+            // No new text came: the old one is held to its age too.
+            sweep(directory, None);
+        }
+        done
+    }
+
+    fn publish(&self, directory: &Directory, file: &str, pushed: Vec<Family>) -> Result<(), Error> {
+        let lock = self.lock(directory, file)?;
+        let at = now();
+        // What is past its age, and only not swept yet, is not to become young again.
+        let is_past = |header: &Header| header.expiry().is_some_and(|expiry| expiry.is_past(at));
+        let before = directory.previous(file)?.filter(|before| !is_past(&before.header));
+        let before = before.and_then(|before| before.families()).unwrap_or_default();
+        let families = push::pushed(before, pushed, &self.group.labels(), self.replace, seconds(at));
+        directory.publish(&self.header(file, Some(at), at), &families)?;
+        drop(lock);
+        finish(directory)
+    }
+
+    /// Publishes that this push failed, beside what was pushed before.
+    fn note_failure(&self, directory: &Directory, file: &str) -> Result<(), Error> {
+        let lock = self.lock(directory, file)?;
+        let (at, labels) = (now(), self.group.labels());
+        match directory.previous(file)? {
+            Some(before) if self.owns(&before.header) => {
+                directory.amend(file, |header, families| {
+                    header.slot = Some(at);
+                    push::failed(families, &labels, seconds(at));
+                })?;
+            }
+            Some(_) => {}
+            None => {
+                let mut families = Vec::new();
+                push::failed(&mut families, &labels, seconds(at));
+                directory.publish(&self.header(file, None, at), &families)?;
+            }
+        }
+        drop(lock);
+        finish(directory)
+    }
+
+    fn delete(&self, directory: &Directory) -> Result<(), String> {
+        let file = self.group.file();
+        let deleted = || {
+            let lock = self.lock(directory, &file)?;
+            // Of another group or kind, it is not this one's to remove; and a group that is not there is deleted.
+            if directory.previous(&file)?.is_some_and(|before| self.owns(&before.header)) {
+                directory.withdraw_file(&file)?;
+            }
+            drop(lock);
+            finish(directory)
+        };
+        let deleted = deleted().map_err(told);
+        sweep(directory, None);
+        deleted
+    }
+
+    /// Waits for the pushes of the same group that came first: each is published upon the one before.
+    fn lock(&self, directory: &Directory, file: &str) -> Result<Guard, Error> {
+        directory.lock_name(file, WAIT)?.ok_or_else(|| {
+            let path = directory.path().join(LOCK_FILE);
+            let message = format!("other pushes of {} took all of {} s", self.source(), WAIT.as_secs());
+            Error::new(
+                Class::Lock,
+                &path,
+                message,
+                "push again; see who holds the lock: lsof, or /proc/locks",
+            )
+        })
+    }
+
+    fn owns(&self, header: &Header) -> bool {
+        header.kind == Kind::Push && header.source == self.source()
+    }
+
+    fn source(&self) -> String {
+        self.group.canonical()
+    }
+
+    fn header(&self, file: &str, last_success: Option<u64>, at: u64) -> Header {
+        Header {
+            kind: Kind::Push,
+            source: self.source(),
+            file: file.to_owned(),
+            slot: Some(at),
+            last_success,
+            max_age: self.max_age,
+            definition: None,
+            stale: false,
+            failure: None,
+            state: State::default(),
+        }
+    }
+}
+
+fn told(error: Error) -> String {
+    format!("promdrop: {error}")
+}
