@@ -10,6 +10,7 @@ pub mod netns;
 pub mod pinging;
 pub mod processes;
 pub mod prometheus;
+pub mod pushgateway;
 pub mod random;
 pub mod responder;
 pub mod series;

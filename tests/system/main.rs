@@ -27,6 +27,7 @@ mod many;
 mod netstat;
 mod packaging;
 mod ping;
+mod push;
 mod reserved;
 mod scene;
 mod scripts;
