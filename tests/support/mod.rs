@@ -2,6 +2,7 @@
 
 pub mod bodies;
 pub mod corpus;
+pub mod cron;
 pub mod exporter;
 pub mod host;
 pub mod meaning;

@@ -3,7 +3,7 @@
 mod clients;
 mod gateway;
 mod many;
-mod relabel;
+mod old_queries;
 
 use std::io::Write as _;
 use std::process::Stdio;
