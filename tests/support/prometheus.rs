@@ -60,6 +60,11 @@ impl Prometheus {
         Self { server, _dir: dir }
     }
 
+    /// What it tells of itself.
+    pub fn served(&self) -> String {
+        self.server.get("/metrics")
+    }
+
     /// The instant vector that `expression` gives now.
     pub fn query(&self, expression: &str) -> Vec<Point> {
         let result = self.ask(expression, "vector");

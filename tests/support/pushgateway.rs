@@ -46,7 +46,12 @@ impl Pushgateway {
 
     /// What was pushed to it, as it serves it.
     pub fn pushed(&self) -> Pushed {
-        Pushed::of(&self.server.get("/metrics"))
+        Pushed::of(&self.served())
+    }
+
+    /// All that it serves.
+    pub fn served(&self) -> String {
+        self.server.get("/metrics")
     }
 }
 

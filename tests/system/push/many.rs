@@ -58,7 +58,9 @@ fn of_a_hundred_pushes_at_once_of_one_family_none_is_mixed_with_another() {
 fn of_a_hundred_pushes_at_once_to_a_hundred_groups_none_is_lost() {
     let _alone = the_machine();
     let host = Host::new();
-    at_once(&host, |number| (format!("job/many/n/{number}"), format!("# HELP t_a A number.\n# TYPE t_a gauge\nt_a {number}\n")));
+    at_once(&host, |number| {
+        (format!("job/many/n/{number}"), format!("# HELP t_a A number.\n# TYPE t_a gauge\nt_a {number}\n"))
+    });
     let groups = groups(&host);
     assert_eq!(groups.len(), PUSHES);
     let values: BTreeSet<usize> = (0..PUSHES)
