@@ -8,7 +8,8 @@ use super::input::taken_in;
 use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused, sweep};
 use crate::cli::{Places, Push};
 use crate::collect::health::seconds;
-use crate::collect::runner::now;
+use crate::collect::runner::{now, refusal, said};
+use crate::collect::{Failure, Outcome};
 use crate::exposition::{Family, Labels};
 use crate::push::{self, Group, Host};
 use crate::textfile::{Class, Directory, Error, Guard, Header, Kind, LOCK_FILE, State};
@@ -60,14 +61,18 @@ impl Order {
         // All that takes time comes before the lock; and nothing that is no longer true stands in the way of what is.
         let pushed = taken_in(&Labels::new(), true);
         sweep(directory, Some(&file));
-        let done = pushed.and_then(|pushed| self.publish(directory, &file, pushed).map_err(told));
-        if done.is_err() {
-            // Nobody is told of it but by what is published: that it can't be is not what the operator has to mend first.
-            let _ = self.note_failure(directory, &file);
-            // No new text came: the old one is held to its age too.
-            sweep(directory, None);
-        }
-        done
+        let failure = match pushed {
+            Ok(pushed) => match self.publish(directory, &file, pushed) {
+                Ok(()) => return Ok(()),
+                Err(error) => Failure { detail: told(&error), ..refusal(&error) },
+            },
+            Err(detail) => Failure { detail, ..Failure::new(Outcome::Output, "it can't be read as metrics") },
+        };
+        // Where that can't be published either, it is not what the operator has to mend first.
+        let _ = self.note_failure(directory, &file, &failure);
+        // No new text came: the old one is held to its age too.
+        sweep(directory, None);
+        Err(failure.detail)
     }
 
     fn publish(&self, directory: &Directory, file: &str, pushed: Vec<Family>) -> Result<(), Error> {
@@ -84,13 +89,14 @@ impl Order {
     }
 
     /// Publishes that this push failed, beside what was pushed before.
-    fn note_failure(&self, directory: &Directory, file: &str) -> Result<(), Error> {
+    fn note_failure(&self, directory: &Directory, file: &str, failure: &Failure) -> Result<(), Error> {
         let lock = self.lock(directory, file)?;
         let (at, labels) = (now(), self.group.labels());
+        let failure = Some(said(failure));
         match directory.previous(file)? {
             Some(before) if self.owns(&before.header) => {
                 directory.amend(file, |header, families| {
-                    header.slot = Some(at);
+                    (header.slot, header.failure) = (Some(at), failure);
                     push::failed(families, &labels, seconds(at));
                 })?;
             }
@@ -98,7 +104,7 @@ impl Order {
             None => {
                 let mut families = Vec::new();
                 push::failed(&mut families, &labels, seconds(at));
-                directory.publish(&self.header(file, None, at), &families)?;
+                directory.publish(&Header { failure, ..self.header(file, None, at) }, &families)?;
             }
         }
         drop(lock);
@@ -116,7 +122,7 @@ impl Order {
             drop(lock);
             finish(directory)
         };
-        let deleted = deleted().map_err(told);
+        let deleted = deleted().map_err(|error| told(&error));
         sweep(directory, None);
         deleted
     }
@@ -159,6 +165,6 @@ impl Order {
     }
 }
 
-fn told(error: Error) -> String {
+fn told(error: &Error) -> String {
     format!("promdrop: {error}")
 }

@@ -251,3 +251,21 @@ fn files_that_are_not_the_groups_are_left_alone() {
         std::fs::write(&path, text).unwrap();
     }
 }
+
+#[test]
+fn status_tells_of_a_group_and_why_its_last_push_failed() {
+    let host = Host::new();
+    push_well(&host, &["job/x/zone/a%2Bb"], "t_a 1\n");
+    assert_eq!(push(&host, &["job/y"], "no number\n").0, 1);
+    let (status, shown, _) = host.outcome(&["status", "--json"]);
+    assert_eq!(status, 1);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let told = |index: usize| {
+        ["name", "kind", "state", "result", "reason"]
+            .map(|key| shown["collectors"][index][key].as_str().unwrap_or("null").to_owned())
+    };
+    assert_eq!(told(0), ["job/x/zone/a+b", "push", "success", "success", "null"]);
+    assert_eq!(told(1), ["job/y", "push", "failed", "output", "it can't be read as metrics"]);
+    push_well(&host, &["job/y"], "t_a 1\n");
+    assert_eq!(host.outcome(&["status"]).0, 0);
+}

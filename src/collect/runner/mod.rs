@@ -18,9 +18,9 @@ use crate::exposition::{Family, OWN_PREFIX, add_labels, count_series};
 use crate::schedule::{self, Slots};
 use crate::textfile::{self, Claims, Class, Directory, Guard};
 use before::Before;
-use compose::{Kept, Ran, compose, said};
-pub use report::Report;
-use report::refusal;
+pub use compose::said;
+use compose::{Kept, Ran, compose};
+pub use report::{Report, refusal};
 
 /// What runs have in common: where they publish, for whom, and what ends them.
 #[derive(Debug)]

@@ -240,12 +240,17 @@ impl Sight<'_> {
     fn of_file(&self, file: &str, published: &Published) -> Row {
         let header = &published.header;
         let is_collector = header.kind == Kind::Collector;
+        let name = match header.kind {
+            Kind::Push => &header.source,
+            Kind::Exec => stem(file).strip_prefix("exec.").unwrap_or(stem(file)),
+            Kind::Collector | Kind::Write => stem(file),
+        };
         let mut row = Row {
             kind: Some(header.kind.word()),
             source: Some(printable(&header.source)),
             file: Some(printable(file)),
             running: if is_collector { (self.running)(stem(file)) } else { None },
-            ..Row::new(stem(file), State::Unknown)
+            ..Row::new(name, State::Unknown)
         };
         row.fill(published, self.now);
         if is_collector && header.source == self.source {
@@ -293,11 +298,11 @@ impl Row {
         let Published { header, .. } = published;
         let told = |what: &str| told(published, what);
         self.last_success_timestamp_seconds = header.last_success.map(seconds);
-        // A write or push has no other runs.
-        let last_run = told("last_run_timestamp_seconds");
         self.last_run_timestamp_seconds = match header.kind {
-            Kind::Collector => last_run,
-            _ => last_run.or(self.last_success_timestamp_seconds),
+            Kind::Collector => told("last_run_timestamp_seconds"),
+            Kind::Write => self.last_success_timestamp_seconds,
+            // When it was last tried.
+            Kind::Push | Kind::Exec => header.slot.map(seconds),
         };
         self.age_seconds = header.last_success.map(|at| since(at, now));
         self.duration_seconds = told("duration_seconds");
