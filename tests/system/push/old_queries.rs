@@ -46,7 +46,9 @@ fn the_users_script_with_one_word_changed_is_seen_by_the_old_queries() {
     let prometheus = Prometheus::start_with(&format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: node\n  \
          static_configs:\n  - {{targets: ['127.0.0.1:{port}'], labels: {{instance: '{name}:9100'}}}}\n  \
-         metric_relabel_configs:\n{rules}"
+         metric_relabel_configs:\n{rules}\
+         - job_name: honest\n  honor_labels: true\n  \
+         static_configs:\n  - {{targets: ['127.0.0.1:{port}'], labels: {{instance: '{name}:9100', by: honest}}}}\n"
     ));
     let script = host.path("count_netstat_wait_connections.sh");
     fs::write(&script, SCRIPT).unwrap();
@@ -61,15 +63,22 @@ fn the_users_script_with_one_word_changed_is_seen_by_the_old_queries() {
     );
     let cron = Cron::start(&Tables { system: &table, users: &[] }, false, &["cron", "-f"]);
 
-    let old = format!("count_netstat_wait_connections{{job=\"pushgateway1\",instance=\"{name}\"}}");
+    let old = format!("count_netstat_wait_connections{{job=\"pushgateway1\",instance=\"{name}\",by=\"\"}}");
     let seen = prometheus.await_query(&old, PATIENCE, |points| !points.is_empty());
     assert_eq!(seen.len(), 1, "{seen:?}");
-    let old = "elsewhere{job=\"pushgateway1\",instance=\"other:80\",zone=\"a\"}";
+    let old = "elsewhere{job=\"pushgateway1\",instance=\"other:80\",zone=\"a\",by=\"\"}";
     prometheus.await_query(old, PATIENCE, |points| points.len() == 1);
-    prometheus.await_query("push_time_seconds", PATIENCE, |points| points.len() == 2);
+    prometheus.await_query("push_time_seconds{by=\"\"}", PATIENCE, |points| points.len() == 2);
+    // With honor_labels what was pushed stands, and only what was left to the scrape comes from it.
+    for (pushed, instance) in
+        [("count_netstat_wait_connections", format!("{name}:9100")), ("elsewhere", "other:80".into())]
+    {
+        let query = format!("{pushed}{{by=\"honest\",job=\"pushgateway1\",instance=\"{instance}\"}}");
+        prometheus.await_query(&query, PATIENCE, |points| points.len() == 1);
+    }
     // Nothing else has changed.
     for (query, job, instance) in
-        [("plain", "node", format!("{name}:9100")), ("up", "node", format!("{name}:9100"))]
+        [("plain{by=\"\"}", "node", format!("{name}:9100")), ("up{by=\"\"}", "node", format!("{name}:9100"))]
     {
         let points = prometheus.await_query(query, PATIENCE, |points| points.len() == 1);
         assert_eq!((points[0].label("job"), points[0].label("instance")), (job, &*instance));
