@@ -68,10 +68,10 @@ impl Order {
             },
             Err(detail) => Failure { detail, ..Failure::new(Outcome::Output, "it can't be read as metrics") },
         };
-        // Where that can't be published either, it is not what the operator has to mend first.
-        let _ = self.note_failure(directory, &file, &failure);
         // No new text came: the old one is held to its age too.
         sweep(directory, None);
+        // Where that can't be published either, it is not what the operator has to mend first.
+        let _ = self.note_failure(directory, &file, &failure);
         Err(failure.detail)
     }
 

@@ -179,6 +179,12 @@ fn a_group_is_forgotten_at_its_age_and_does_not_come_back() {
         (0, format!("{file}: removed: it is past its age\n"), String::new())
     );
     assert!(!names(&host).contains(&file));
+    // Nor is it kept by a push that fails, which is told all the same.
+    push_well(&host, &["job/x", "--max-age", "1h"], "t_a 1\n");
+    rewrite(&host, &file, "last-success-ms", |at| at - 3_700_000);
+    assert_eq!(push(&host, &["job/x", "--max-age", "1h"], "no number\n").0, 1);
+    assert_eq!(samples(&host, &file), [""; 0]);
+    assert!(times(&host, &file).1 > 0.0);
     // Without one, it stays.
     push_well(&host, &["job/x"], "t_a 1\n");
     rewrite(&host, &file, "last-success-ms", |at| at - 400 * 86_400_000);
