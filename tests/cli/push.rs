@@ -274,4 +274,10 @@ fn status_tells_of_a_group_and_why_its_last_push_failed() {
     assert_eq!(told(1), ["job/y", "push", "failed", "output", "it can't be read as metrics"]);
     push_well(&host, &["job/y"], "t_a 1\n");
     assert_eq!(host.outcome(&["status"]).0, 0);
+    // A push that fails is a try, and no success.
+    assert_eq!(push(&host, &["job/y"], "no number\n").0, 1);
+    let shown: serde_json::Value = serde_json::from_str(&host.outcome(&["status", "--json"]).1).unwrap();
+    let time =
+        |what: &str| shown["collectors"][1][format!("last_{what}_timestamp_seconds")].as_f64().unwrap();
+    assert!(time("run") > time("success"), "{shown}");
 }
