@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! collectors.d/*.yaml -> config -> schedule -> collect -> exposition -> textfile -> node_exporter
-//! stdin of `promdrop write` -------------------------------^
+//! stdin of `promdrop write`, a job of `promdrop exec` -------^
 //! ```
 //!
 //! Who may use whom, from the bottom up; nothing uses what stands below it in this list:
@@ -18,6 +18,7 @@
 //! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
 //! - [`schedule`]: slots and what is due. Pure.
 //! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
+//! - [`exec`]: a job of `promdrop exec`: how it is started and waited for, and what its file tells of it.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod diagnostic;
+pub mod exec;
 pub mod exporter;
 pub mod exposition;
 pub mod fnv;

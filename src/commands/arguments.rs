@@ -1,4 +1,4 @@
-//! What several subcommands are told in the same way: names, labels, ages, and stdin.
+//! What several subcommands are told in the same way: names, labels, ages, and exposition text.
 
 use std::io::{self, Read as _};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::config::fields::{Stem, misfit, parse_duration, parse_label};
 use crate::config::header::LONGEST_MAX_AGE;
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{Problem, show};
-use crate::exposition::Labels;
+use crate::exposition::{self, Family, Labels, Repair};
 use crate::textfile::MAX_FILE;
 
 /// Shorter, a file would be gone before anyone reads it.
@@ -78,4 +78,54 @@ pub fn read_stdin() -> Result<Vec<u8>, String> {
         }
     };
     Err(show(STDIN, "", &problem).to_string())
+}
+
+/// What `input`, called `what` in messages, holds, fit to be published with `labels`; or else all that is wrong with it.
+/// With it comes what was repaired.
+pub fn given(
+    what: &str,
+    input: &[u8],
+    labels: &Labels,
+    allow_empty: bool,
+) -> (Vec<Repair>, Result<Vec<Family>, String>) {
+    let (text, repairs) = exposition::repair(input);
+    let mut problems = exposition::misfits(&text, labels);
+    let mut families = match exposition::read(&text) {
+        Ok(families) if families.is_empty() && !allow_empty => {
+            let cure = "see why the command printed none, or allow it with --allow-empty";
+            problems.push(Problem::whole("there are no samples", cure));
+            Vec::new()
+        }
+        Ok(families) => families,
+        Err(found) => {
+            problems.extend(found);
+            Vec::new()
+        }
+    };
+    if problems.is_empty() {
+        // The misfits have told of every label that could be in the way.
+        let added = exposition::add_labels(&mut families, labels);
+        let told = added.map_err(|label| format!("{what}: the label `{label}` is there already"));
+        return (repairs, told.map(|()| families));
+    }
+    // In the order of the text; what has no place in it comes last.
+    problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
+    let text = String::from_utf8_lossy(&text);
+    let shown: Vec<String> = problems.iter().map(|problem| show(what, &text, problem).to_string()).collect();
+    (repairs, Err(shown.join("\n")))
+}
+
+/// A duration from `low` to `high`.
+///
+/// # Errors
+/// Where it is none, or out of range.
+pub fn duration(text: &str, low: Duration, high: Duration) -> Result<Duration, Wrong> {
+    let duration = parse_duration(text)?;
+    let Some(fault) = misfit(duration, low, high) else { return Ok(duration) };
+    let cure = format!(
+        "give {} to {}; `m` is a minute, `M` a month",
+        humantime::format_duration(low),
+        humantime::format_duration(high)
+    );
+    Err(Wrong::new(format!("{text} is too {fault}"), cure))
 }

@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::arguments::{STDIN, labels, max_age, read_stdin, stem};
+use super::arguments::{STDIN, given, labels, max_age, read_stdin, stem};
 use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused, sweep};
 use crate::cli::{Places, Write};
 use crate::collect::health::seconds;
 use crate::collect::runner::now;
 use crate::config::fields::Stem;
 use crate::config::yaml::Wrong;
-use crate::diagnostic::{Problem, show};
-use crate::exposition::{self, Descriptor, Family, Kind, Labels, count_series};
+use crate::exposition::{Descriptor, Family, Kind, Labels, count_series};
 use crate::textfile::{self, Directory, Foreign, State};
 
 const LAST_WRITE: Descriptor = Descriptor {
@@ -80,37 +79,11 @@ impl Order {
 
     /// What stdin holds, fit to be published; or else all that is wrong with it.
     fn families(&self) -> Result<Vec<Family>, String> {
-        let input = read_stdin()?;
-        let (text, repairs) = exposition::repair(&input);
+        let (repairs, families) = given(STDIN, &read_stdin()?, &self.labels, self.allow_empty);
         for repair in repairs {
             complain(format_args!("{STDIN}:{}: {repair}", repair.line));
         }
-        let mut problems = exposition::misfits(&text, &self.labels);
-        let mut families = match exposition::read(&text) {
-            Ok(families) if families.is_empty() && !self.allow_empty => {
-                let cure = "see why the command printed none, or allow it with --allow-empty";
-                problems.push(Problem::whole("there are no samples", cure));
-                Vec::new()
-            }
-            Ok(families) => families,
-            Err(found) => {
-                problems.extend(found);
-                Vec::new()
-            }
-        };
-        if problems.is_empty() {
-            // The misfits have told of every label that could be in the way.
-            let added = exposition::add_labels(&mut families, &self.labels);
-            return added
-                .map(|()| families)
-                .map_err(|label| format!("{STDIN}: the label `{label}` is there already"));
-        }
-        // In the order of the text; what has no place in it comes last.
-        problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
-        let text = String::from_utf8_lossy(&text);
-        let shown: Vec<String> =
-            problems.iter().map(|problem| show(STDIN, &text, problem).to_string()).collect();
-        Err(shown.join("\n"))
+        families
     }
 
     fn publish(&self, directory: &Directory, file: String, mut families: Vec<Family>) -> Result<(), String> {
@@ -126,6 +99,7 @@ impl Order {
             definition: None,
             stale: false,
             failure: None,
+            running: Vec::new(),
             state: State::default(),
         };
         let published = directory.publish(&header, &families).and_then(|()| finish(directory));
