@@ -17,7 +17,7 @@ use crate::textfile::{self, Class, Directory, Error, Header, Kind, State};
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a lock is waited for at once.
-const SPELL: Duration = Duration::from_millis(500);
+const SPELL: Duration = Duration::from_millis(300);
 
 /// A job that has ended by then is told of once.
 const SHORT: Duration = Duration::from_millis(20);
@@ -87,7 +87,8 @@ impl Board {
     fn tell_last(&self, directory: &Directory, last: &Last, deadline: Instant) -> Result<Told, Error> {
         let patiently = |event: &Event, own: Option<&[Family]>| loop {
             match self.tell(directory, event, own) {
-                Err(error) if error.class == Class::Lock && Instant::now() < deadline => {}
+                // There are two locks to be had.
+                Err(error) if error.class == Class::Lock && Instant::now() + 2 * SPELL < deadline => {}
                 told => return told,
             }
         };
@@ -127,8 +128,11 @@ fn new(source: String, file: String) -> Header {
 pub struct Herald {
     board: Board,
     /// `None` where no thread can be started.
-    thread: Option<(Sender<Last>, Receiver<Answer>)>,
+    thread: Option<(Sender<Order>, Receiver<Answer>)>,
 }
+
+/// The end of a run, and until when it is to be told.
+type Order = (Last, Instant);
 
 /// What the thread says once it has told of the end; then it is silent until the sweep is over.
 type Answer = Result<Told, Error>;
@@ -155,7 +159,7 @@ impl Herald {
                 self.board.open().and_then(|directory| self.board.tell_last(&directory, &last, deadline));
             return told.map_err(|error| error.to_string());
         };
-        let _ = lasts.send(last);
+        let _ = lasts.send((last, deadline));
         let left = || deadline.saturating_duration_since(Instant::now());
         match answers.recv_timeout(left()) {
             Ok(told) => {
@@ -176,7 +180,7 @@ impl Herald {
 fn serve(
     board: &Board,
     began: Option<Event>,
-    last: &Receiver<Last>,
+    last: &Receiver<Order>,
     answer: &Sender<Answer>,
     sweep: fn(&Directory),
 ) {
@@ -196,8 +200,7 @@ fn serve(
             }
         };
     }
-    let Some(last) = last_one.or_else(|| last.recv().ok()) else { return };
-    let deadline = Instant::now() + PATIENCE;
+    let Some((last, deadline)) = last_one.or_else(|| last.recv().ok()) else { return };
     let directory = board.open();
     let told = directory.as_ref().map_err(Error::clone).and_then(|directory| {
         let told = board.tell_last(directory, &last, deadline)?;

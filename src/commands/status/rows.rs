@@ -293,11 +293,11 @@ impl Row {
         let Published { header, .. } = published;
         let told = |what: &str| told(published, what);
         self.last_success_timestamp_seconds = header.last_success.map(seconds);
-        // A write or push has no other runs.
+        // A write or push has no other runs; a job tells when the last one began.
         let last_run = told("last_run_timestamp_seconds");
         self.last_run_timestamp_seconds = match header.kind {
             Kind::Collector => last_run,
-            _ => last_run.or(self.last_success_timestamp_seconds),
+            _ => last_run.or(told("start_timestamp_seconds")).or(self.last_success_timestamp_seconds),
         };
         self.age_seconds = header.last_success.map(|at| since(at, now));
         self.duration_seconds = told("duration_seconds");
