@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::unistd::geteuid;
 
 use super::families::{families, observe};
-use super::record::{Event, take_in};
+use super::record::{Event, Own, take_in};
 use super::{About, life};
 use crate::exposition::{Family, OWN_PREFIX};
 use crate::textfile::{self, Class, Directory, Error, Header, Kind, State};
@@ -95,16 +95,25 @@ impl Board {
         let Some(error) = patiently(&last.event, last.own.as_deref()).err() else {
             return Ok(Told::default());
         };
-        let of_its_own = matches!(error.class, Class::Conflict | Class::Invalid | Class::Limit);
-        match (&last.event, last.own.as_deref()) {
-            (Event::Ended(ended, running, own), Some([_, ..])) if of_its_own => {
-                let own = super::record::Own { accepted: false, ..*own };
-                patiently(&Event::Ended(*ended, *running, own), Some(&[]))?;
+        if !is_of_own(&error) {
+            return Err(error);
+        }
+        match (last.event, last.own.as_deref()) {
+            (Event::Ended(ended, running, own), Some([_, ..])) => {
+                let own = Own { accepted: false, ..own };
+                patiently(&Event::Ended(ended, running, own), Some(&[]))?;
                 Ok(Told { refused: Some(error) })
             }
+            (event, None) => patiently(&event, Some(&[])).map(|()| Told::default()),
             _ => Err(error),
         }
     }
+}
+
+/// Whether it may be for the job's own metrics that nothing can be published: what was fit for the directory once may
+/// contradict another file by now.
+fn is_of_own(error: &Error) -> bool {
+    matches!(error.class, Class::Conflict | Class::Invalid | Class::Limit)
 }
 
 fn new(source: String, file: String) -> Header {
@@ -193,7 +202,11 @@ fn serve(
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            match board.open().and_then(|directory| board.tell(&directory, &began, None)) {
+            let told = board.open().and_then(|directory| match board.tell(&directory, &began, None) {
+                Err(error) if is_of_own(&error) => board.tell(&directory, &began, Some(&[])),
+                told => told,
+            });
+            match told {
                 Err(error) if error.class == Class::Lock => wait = RETRY,
                 // What else is wrong the end tells of.
                 _ => break None,

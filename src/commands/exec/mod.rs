@@ -91,18 +91,18 @@ impl Order<'_> {
             Ok(signals) => signals,
             Err(errno) => {
                 let blocked = SigSet::thread_get_mask().unwrap_or(SigSet::empty());
-                return self.become_it(&blocked, errno.desc());
+                return self.become_it(offer, &blocked, errno.desc());
             }
         };
         if are_children_lost() {
-            return self.become_it(signals.original(), "promdrop was started with SIGCHLD ignored");
+            return self.become_it(offer, signals.original(), "promdrop was started with SIGCHLD ignored");
         }
         let (mut tap, ends) = self.tap().unzip();
         let fds = ends.as_ref().map_or([None, None], |ends| ends.fds());
         let job = match job::start(self.argv, offer.path(), &signals, fds) {
             Ok(job) => job,
             Err(errno @ (Errno::EAGAIN | Errno::ENOMEM)) => {
-                return self.become_it(signals.original(), errno.desc());
+                return self.become_it(offer, signals.original(), errno.desc());
             }
             Err(errno) => return self.cant_start(board, errno),
         };
@@ -187,7 +187,9 @@ impl Order<'_> {
     }
 
     /// Where the job can't be waited for it runs all the same, in promdrop's place.
-    fn become_it(&self, blocked: &SigSet, why: &str) -> u8 {
+    fn become_it(&self, offer: Offer, blocked: &SigSet, why: &str) -> u8 {
+        // Nothing here is left after exec to remove its file.
+        drop(offer);
         self.warn(&format!("nothing is published of this run: {why}"));
         let errno = job::become_it(self.argv, blocked);
         self.warn(&format!("can't start it: {}", errno.desc().to_lowercase()));

@@ -253,10 +253,14 @@ fn with_children_that_nobody_can_wait_for_it_runs_and_says_that_nothing_is_told(
     let host = Host::new();
     let exec = host.exec(&[]);
     let mut env = bare("env");
+    let place = host.path("tmp");
+    fs::create_dir(&place).unwrap();
+    env.env("TMPDIR", &place);
     env.arg("--ignore-signal=CHLD").arg(exec.get_program()).args(exec.get_args()).stdin(Stdio::null());
     let output = env.args(["sh", "-c", "grep SigBlk /proc/self/status; kill -TERM $$"]).output().unwrap();
     assert_eq!(output.status.signal(), Some(15));
     assert_eq!(text(&output.stdout), "SigBlk:\t0000000000000000\n");
+    assert_eq!(place.read_dir().unwrap().count(), 0);
     assert!(
         text(&output.stderr)
             .contains("nothing is published of this run: promdrop was started with SIGCHLD ignored")

@@ -100,6 +100,18 @@ fn what_another_file_contradicts_is_left_out_and_the_job_told_of() {
     assert!(!host.series().has("a_b"));
 }
 
+/// Those of the last run, that another file has come to contradict since.
+#[test]
+fn what_is_contradicted_later_is_no_reason_to_tell_less_of_the_next_run() {
+    let host = Host::new();
+    silent(&run(&host, &[], "printf '# HELP a_b A.\n# TYPE a_b gauge\na_b 1\n' >$PROMDROP_OUTPUT"));
+    fs::write(host.textfile_dir().join("other.prom"), "# HELP a_b A.\n# TYPE a_b counter\na_b 1\n").unwrap();
+    let file = host.textfile_dir().join(FILE);
+    let script = format!("until grep -q 'exec_running.* 1$' {0}; do sleep 0.05; done", file.display());
+    silent(&run(&host, &[], &script));
+    assert_eq!((host.runs("success"), host.series().has("a_b")), (2.0, false));
+}
+
 #[test]
 fn one_that_is_replaced_by_a_rename_is_read_and_a_removed_one_is_none() {
     let host = Host::new();
