@@ -1,5 +1,6 @@
 //! The command line, nothing else.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -88,6 +89,14 @@ pub enum Command {
                             http://gateway:9091/metrics/job/backup/instance/$h`:\n  \
                             myscript | promdrop push job/backup/instance/$h --max-age 25h")]
     Push(Push),
+    /// Run a job as it is, and publish how it went
+    ///
+    /// Its stdin, stdout, stderr, signals, terminal and exit status are its own. What fails of promdrop's neither fails
+    /// nor delays it: a line on stderr says so. What it writes to the file $PROMDROP_OUTPUT is published with the rest.
+    #[command(
+        after_help = "Example, in a crontab:\n  0 3 * * *  promdrop exec --quiet-success --expect-every 1d backup -- backup --all"
+    )]
+    Exec(Exec),
     /// Check collector definitions without running anything
     ///
     /// Prints every problem of every file as path:line:col with the source line and the cure.
@@ -198,4 +207,36 @@ pub struct Push {
     /// Forget the group when nothing was pushed for so long [default: never]
     #[arg(long, value_name = "DURATION")]
     pub max_age: Option<String>,
+}
+
+/// What `promdrop exec` is told.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// End the job, and all that descends from it, when it has taken so long [default: never]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// What to do while the last run still goes on [default: start the job all the same]
+    #[arg(long, value_name = "HOW", value_parser = ["skip", "wait"])]
+    pub lock: Option<String>,
+    /// Remove what is told of the job when its last run is so long ago [default: never]
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
+    /// How often the job should succeed, for an alert
+    #[arg(long, value_name = "DURATION")]
+    pub expect_every: Option<String>,
+    /// A label for every sample; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub labels: Vec<String>,
+    /// Hold back what the job writes, and release it only if it fails
+    #[arg(long)]
+    pub quiet_success: bool,
+    /// Publish a histogram of how long runs take, with these upper bounds: 1s,10s,1m
+    #[arg(long, value_name = "LIST")]
+    pub buckets: Option<String>,
+    /// The job's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The job and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub command: Vec<OsString>,
 }

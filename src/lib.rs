@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! collectors.d/*.yaml -> config -> schedule -> collect -> exposition -> textfile -> node_exporter
-//! stdin of `promdrop write`, `promdrop push` ---------------^
+//! stdin of `promdrop write`, `push`; a job of `exec` -------^
 //! ```
 //!
 //! Who may use whom, from the bottom up; nothing uses what stands below it in this list:
@@ -19,6 +19,7 @@
 //! - [`schedule`]: slots and what is due. Pure.
 //! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
 //! - [`push`]: groups as a Pushgateway has them. Pure, but for the host's own names.
+//! - [`exec`]: a job of `promdrop exec`: how it is started and waited for, and what its file tells of it.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod diagnostic;
+pub mod exec;
 pub mod exporter;
 pub mod exposition;
 pub mod fnv;

@@ -83,6 +83,7 @@ impl Overall {
             definition: None,
             stale: false,
             failure: None,
+            running: Vec::new(),
             state: State::default(),
         };
         directory.publish(&header, &self.families())

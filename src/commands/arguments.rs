@@ -49,3 +49,18 @@ pub fn max_age(text: &str) -> Result<Duration, Wrong> {
         "an age is 1s to 35days; `m` is a minute, `M` a month",
     ))
 }
+
+/// A duration from `low` to `high`.
+///
+/// # Errors
+/// Where it is none, or out of range.
+pub fn duration(text: &str, low: Duration, high: Duration) -> Result<Duration, Wrong> {
+    let duration = parse_duration(text)?;
+    let Some(fault) = misfit(duration, low, high) else { return Ok(duration) };
+    let cure = format!(
+        "give {} to {}; `m` is a minute, `M` a month",
+        humantime::format_duration(low),
+        humantime::format_duration(high)
+    );
+    Err(Wrong::new(format!("{text} is too {fault}"), cure))
+}

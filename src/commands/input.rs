@@ -1,4 +1,4 @@
-//! Exposition text from stdin, made fit to be published.
+//! Exposition text from stdin, or from a job, made fit to be published.
 
 use std::io::{self, Read as _};
 
@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::complain;
 use crate::diagnostic::{Problem, show};
-use crate::exposition::{self, Family, Labels};
+use crate::exposition::{self, Family, Labels, Repair};
 use crate::textfile::MAX_FILE;
 
 /// What to call the input in a message.
@@ -17,11 +17,22 @@ pub const STDIN: &str = "stdin";
 /// # Errors
 /// All that is wrong with it, each at its place.
 pub fn taken_in(labels: &Labels, allow_empty: bool) -> Result<Vec<Family>, String> {
-    let input = read_stdin()?;
-    let (text, repairs) = exposition::repair(&input);
+    let (repairs, families) = given(STDIN, &read_stdin()?, labels, allow_empty);
     for repair in repairs {
         complain(format_args!("{STDIN}:{}: {repair}", repair.line));
     }
+    families
+}
+
+/// What `input`, called `what` in messages, holds, fit to be published with `labels`; or else all that is wrong with it.
+/// With it comes what was repaired.
+pub fn given(
+    what: &str,
+    input: &[u8],
+    labels: &Labels,
+    allow_empty: bool,
+) -> (Vec<Repair>, Result<Vec<Family>, String>) {
+    let (text, repairs) = exposition::repair(input);
     let mut problems = exposition::misfits(&text, labels);
     let mut families = match exposition::read(&text) {
         Ok(families) if families.is_empty() && !allow_empty => {
@@ -38,15 +49,14 @@ pub fn taken_in(labels: &Labels, allow_empty: bool) -> Result<Vec<Family>, Strin
     if problems.is_empty() {
         // The misfits have told of every label that could be in the way.
         let added = exposition::add_labels(&mut families, labels);
-        return added
-            .map(|()| families)
-            .map_err(|label| format!("{STDIN}: the label `{label}` is there already"));
+        let told = added.map_err(|label| format!("{what}: the label `{label}` is there already"));
+        return (repairs, told.map(|()| families));
     }
     // In the order of the text; what has no place in it comes last.
     problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
     let text = String::from_utf8_lossy(&text);
-    let shown: Vec<String> = problems.iter().map(|problem| show(STDIN, &text, problem).to_string()).collect();
-    Err(shown.join("\n"))
+    let shown: Vec<String> = problems.iter().map(|problem| show(what, &text, problem).to_string()).collect();
+    (repairs, Err(shown.join("\n")))
 }
 
 /// All of stdin, if it is no larger than what may be published.

@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod check;
+pub mod exec;
 mod input;
 pub mod lint;
 pub mod prune;
@@ -24,7 +25,9 @@ use crate::config::fields::Stem;
 use crate::config::load::{Loaded, load_directory};
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{self, Problem, printable};
-use crate::textfile::{self, Claims, Directory, Fate, Swept};
+use crate::exec::life;
+use crate::exec::record::mend;
+use crate::textfile::{self, Claims, Directory, Fate, Mending, Swept};
 
 /// Everything went well.
 const GOOD: u8 = 0;
@@ -41,6 +44,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
         Command::Test { name } => test::run(places, name),
         Command::Write(arguments) => write::run(places, arguments),
         Command::Push(arguments) => push::run(places, arguments),
+        Command::Exec(arguments) => exec::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
         Command::Prune { all, dry_run } => prune::run(places, *all, *dry_run),
         Command::Status { json } => status::run(places, *json),
@@ -59,9 +63,16 @@ fn exit_code(outcome: Result<u8, String>) -> ExitCode {
 /// Sweeps what is past its age, but for the file `except`. What can't be swept is for `run` to say.
 fn sweep(directory: &Directory, except: Option<&str>) {
     if directory.look().is_ok() {
-        directory.sweep(&Claims::default(), &now, except, &health::make_stale);
+        directory.sweep(&Claims::default(), &now, except, MENDING);
     }
 }
+
+/// What a sweep makes of files that are no longer true.
+const MENDING: Mending<'static> = Mending {
+    stale: &health::make_stale,
+    lives: &life::lives,
+    lost: &|header, families| mend(header, families, &life::lives),
+};
 
 /// Once a run: what was published is made to last, and what a killed promdrop left half written is removed.
 fn finish(directory: &Directory) -> Result<(), textfile::Error> {
@@ -123,6 +134,7 @@ fn describe_swept(Swept { file, fate }: &Swept) -> String {
         Fate::Left => format!("{file}: removed: no definition claims it any more"),
         Fate::Aged => format!("{file}: removed: it is past its age"),
         Fate::Stale => format!("{file}: stale: its numbers are past their age and were removed"),
+        Fate::Lost => format!("{file}: its job is gone without a word: the run is counted as lost"),
         Fate::Ours => format!("{file}: removed"),
     }
 }

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{FAILED, GOOD, claims, complain, describe_swept, exit_code, finish, load, show, source};
+use super::{FAILED, GOOD, MENDING, claims, complain, describe_swept, exit_code, finish, load, show, source};
 use crate::cli::Places;
-use crate::collect::health;
 use crate::collect::runner::now;
 use crate::textfile::{Directory, Sweep};
 
@@ -23,11 +22,11 @@ fn try_run(places: &Places, all: bool, dry_run: bool) -> Result<u8, String> {
     let claims = claims(&loaded, &source(&places.collectors_dir));
     directory.look().map_err(|error| error.to_string())?;
     if dry_run {
-        let swept = directory.to_sweep(&claims, now(), None);
+        let swept = directory.to_sweep(&claims, now(), None, MENDING);
         swept.iter().for_each(|swept| show(format_args!("{}\n", describe_swept(swept))));
         return Ok(GOOD);
     }
-    Ok(tell(&directory, &directory.sweep(&claims, &now, None, &health::make_stale)))
+    Ok(tell(&directory, &directory.sweep(&claims, &now, None, MENDING)))
 }
 
 fn tell(directory: &Directory, Sweep { done, failed }: &Sweep) -> u8 {

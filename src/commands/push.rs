@@ -160,6 +160,7 @@ impl Order {
             definition: None,
             stale: false,
             failure: None,
+            running: Vec::new(),
             state: State::default(),
         }
     }

@@ -93,6 +93,7 @@ impl Order {
             definition: None,
             stale: false,
             failure: None,
+            running: Vec::new(),
             state: State::default(),
         };
         let published = directory.publish(&header, &families).and_then(|()| finish(directory));

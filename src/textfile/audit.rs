@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::Kind;
-use super::lock::PUBLISH_WAIT;
 use super::rewrite::withdraw;
 use super::seen::{Claims, Others, Owner, Read, Seen, files, is_older};
 use super::survey::Survey;
@@ -62,7 +61,7 @@ impl Directory {
             return Ok(Others::count(&survey, |name| poison.contains(name)));
         }
         drop(survey);
-        let lock = self.lock_publishing(PUBLISH_WAIT)?;
+        let lock = self.lock_publishing(self.patience())?;
         let mut survey = self.survey();
         // What is withdrawn from one file may be what another contradicts, and others may come meanwhile.
         for _ in 0..ROUNDS {

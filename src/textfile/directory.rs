@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
@@ -17,6 +17,7 @@ use nix::unistd::fsync;
 use super::MAX_FILE;
 use super::error::{Class, Error};
 use super::header::{Claim, Header, Kind};
+use super::lock::PUBLISH_WAIT;
 use super::look::{Content, read_at};
 use super::overview::own_families;
 use super::seen::{Owner, Seen};
@@ -33,6 +34,8 @@ pub struct Directory {
     path: PathBuf,
     stat: FileStat,
     foreign: Foreign,
+    /// How long publishing waits for its lock.
+    patience: Duration,
     /// All that node_exporter would open: read again only once it has changed.
     survey: Mutex<Survey<Seen>>,
     /// Whose turn it is to publish, of the threads of this process; and when one last waited for the lock in vain.
@@ -127,6 +130,7 @@ impl Directory {
             let cure = format!("chmod o-w {}", path.display());
             return Err(Error::new(Class::Refused, path, message, cure));
         }
+        directory.share_lock_file();
         Ok(directory)
     }
 
@@ -157,6 +161,7 @@ impl Directory {
             path: path.to_owned(),
             stat,
             foreign: Foreign::Refused,
+            patience: PUBLISH_WAIT,
             survey: Mutex::new(Survey::new(MAX_FILE as u64).watching()),
             turn: Mutex::new(None),
             node_exporter: None,
@@ -174,6 +179,17 @@ impl Directory {
     #[must_use]
     pub fn with_foreign(self, foreign: Foreign) -> Self {
         Self { foreign, ..self }
+    }
+
+    /// The same, whose lock for publishing is awaited no longer than `patience`.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// How long publishing waits for its lock.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The path it was opened by.
@@ -219,7 +235,22 @@ impl Directory {
             std::io::ErrorKind::NotFound => self.check_place(),
             _ => Ok(()),
         };
-        place.err().unwrap_or_else(|| Error::io(path, action, error))
+        place.err().unwrap_or_else(|| self.not_allowed(path, action, error))
+    }
+
+    /// The kernel refused `action` on `path`; where that is for want of permission, how a user who is not the directory's
+    /// gets it.
+    pub(super) fn not_allowed(&self, path: &Path, action: &str, error: std::io::Error) -> Error {
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let mut error = Error::io(path, action, error);
+        if is_denied && let Some(problem) = error.problems.first_mut() {
+            let place = self.path.display();
+            problem.cure.push_str(&format!(
+                ". For jobs of ordinary users, put them into a group and, as root: chgrp GROUP {place}; chmod 1775 {place}; \
+                 promdrop prune. See JOBS OF ORDINARY USERS in promdrop(8)"
+            ));
+        }
+        error
     }
 
     /// What promdrop published as `file` before. `None`: nothing, or what can't be trusted to be whole and is as good

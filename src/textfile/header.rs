@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::State;
+use super::running::{MOST, Running};
 use crate::exposition::Text;
 
 /// The header's longest size, in bytes: what is longer is neither published nor read back.
@@ -72,6 +73,8 @@ pub struct Header {
     /// promdrop's own words on the last failure, never bytes of a command's output: anyone can read the file. What is
     /// longer than 200 bytes, escaped, is cut.
     pub failure: Option<String>,
+    /// Of an exec, the runs of its job that are in progress, the oldest first.
+    pub running: Vec<Running>,
     /// What the collector carries over.
     pub state: State,
 }
@@ -129,6 +132,9 @@ impl Header {
         }
         if let Some(failure) = &self.failure {
             line("failure", &escape(failure, MAX_FAILURE));
+        }
+        for running in self.running.iter().rev().take(MOST).rev() {
+            line("running", &running.to_string());
         }
         if !self.state.is_empty() {
             line("state", &self.state.render());
@@ -189,7 +195,7 @@ impl Header {
         }
         let (mut kind, mut source, mut file, mut max_age) = (None, None, None, None);
         let (mut slot, mut last_success, mut failure, mut state) = (None, None, None, None);
-        let (mut definition, mut stale) = (None, None);
+        let (mut definition, mut stale, mut running) = (None, None, Vec::new());
         for line in lines {
             let (key, value) = line?;
             match key {
@@ -202,6 +208,7 @@ impl Header {
                 "definition-ms" => once(&mut definition, whole_number(value)?)?,
                 "stale" if value == "1" => once(&mut stale, ())?,
                 "failure" if value.len() <= MAX_FAILURE => once(&mut failure, unescape(value)?)?,
+                "running" if running.len() < MOST => running.push(Running::parse(value)?),
                 "state" => once(&mut state, read_state(value))?,
                 _ => return None,
             }
@@ -216,6 +223,7 @@ impl Header {
             definition,
             stale: stale.is_some(),
             failure,
+            running,
             state: state.unwrap_or_default(),
         })
     }
@@ -330,6 +338,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::textfile::Process;
+
+    fn running(pid: u32) -> Running {
+        let [job, waiter] = [pid, pid + 1].map(|pid| Process { pid, start: 99 });
+        Running { job, waiter, namespace: 4_026_531_836, boot: 0x0123_4567_89ab_cdef }
+    }
 
     fn header() -> Header {
         let mut state = State::default();
@@ -344,6 +358,7 @@ mod tests {
             definition: Some(1_754_800_000_000),
             stale: true,
             failure: Some("timeout: raise it".into()),
+            running: vec![running(7)],
             state,
         }
     }
@@ -367,6 +382,7 @@ mod tests {
 # promdrop-definition-ms: 1754800000000
 # promdrop-stale: 1
 # promdrop-failure: timeout: raise it
+# promdrop-running: 7 99 8 99 4026531836 00000000000000000123456789abcdef
 # promdrop-state: 1 16ce28028c504f51 192.0.2.1/sent=7
 ";
         assert_eq!(text(&header()), expected);
@@ -402,6 +418,8 @@ mod tests {
             ("stale: 1", "stale: 0"),
             ("stale: 1", "stale: "),
             ("stale: 1", "stale: 1\n# promdrop-stale: 1"),
+            ("running: 7 99", "running: 7"),
+            ("running: 7 99", "running: x 99"),
             ("timeout", "time\\out"),
             ("timeout", "\\u{d800}"),
             ("timeout", "\\u{41"),
@@ -432,6 +450,14 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_runs_the_newest_are_kept() {
+        let all: Vec<Running> = (0..MOST as u32 + 5).map(running).collect();
+        let text = text(&Header { running: all.clone(), ..header() });
+        let Claim::Ours(read) = Header::parse(text.as_bytes(), "ping.prom") else { panic!("{text}") };
+        assert_eq!(read.running, all[5..]);
+    }
+
+    #[test]
     fn another_name_makes_it_a_copy_and_no_header_foreign() {
         assert_eq!(Header::parse(text(&header()).as_bytes(), "pong.prom"), Claim::Copy);
         for foreign in ["", "a 1\n", "\n# promdrop-format: 1\n", "# promdrop-kind: collector\n"] {
@@ -451,6 +477,12 @@ mod tests {
         }
     }
 
+    fn any_running() -> impl Strategy<Value = Running> {
+        let process = || any::<(u32, u64)>().prop_map(|(pid, start)| Process { pid, start });
+        (process(), process(), any::<u64>(), any::<u128>())
+            .prop_map(|(job, waiter, namespace, boot)| Running { job, waiter, namespace, boot })
+    }
+
     fn headers() -> impl Strategy<Value = Header> {
         let state = proptest::collection::btree_map(any::<String>(), any::<u64>(), 0..8).prop_map(|map| {
             let mut state = State::default();
@@ -463,8 +495,19 @@ mod tests {
         let kind = proptest::sample::select(Kind::ALL.to_vec());
         let (slot, last_success) = (any::<Option<u64>>(), any::<Option<u64>>());
         let max_age = any::<(Option<u64>, Option<u64>, bool)>();
-        (kind, any::<String>(), any::<String>(), slot, last_success, max_age, failure, state).prop_map(
-            |(kind, source, file, slot, last_success, (max_age, definition, stale), failure, state)| Header {
+        let runs = proptest::collection::vec(any_running(), 0..4);
+        let names = (any::<String>(), any::<String>());
+        (kind, names, slot, last_success, max_age, failure, runs, state).prop_map(
+            |(
+                kind,
+                (source, file),
+                slot,
+                last_success,
+                (max_age, definition, stale),
+                failure,
+                running,
+                state,
+            )| Header {
                 stale,
                 definition,
                 kind,
@@ -474,6 +517,7 @@ mod tests {
                 last_success,
                 max_age: max_age.map(Duration::from_millis),
                 failure,
+                running,
                 state,
             },
         )

@@ -28,6 +28,9 @@ pub(super) const PUBLISH_WAIT: Duration = Duration::from_secs(10);
 
 const PUBLISH_BYTE: libc::off_t = 0;
 
+/// The mode of a lock file of a directory whose group may publish.
+const SHARED: u32 = 0o660;
+
 /// How often who waits looks whether the lock file is still the same.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -154,8 +157,13 @@ impl Directory {
             return Ok(Publishing { _lock: lock, _turn: turn });
         }
         *turn = Some(Instant::now());
+        Err(self.locked(wait))
+    }
+
+    /// That a lock could not be had for all of `wait`.
+    pub fn locked(&self, wait: Duration) -> Error {
         let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
-        Err(Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks"))
+        Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks")
     }
 
     /// Removes the lock file, unless somebody holds a lock in it. Who waits for one meanwhile sees that it is gone, and
@@ -277,7 +285,7 @@ impl Directory {
             Ok(fd) => File::from(fd),
             Err(Errno::ELOOP) => return Err(self.untrusted_lock("is a symbolic link")),
             Err(Errno::ENXIO | Errno::EISDIR) => return Err(self.untrusted_lock("is not a regular file")),
-            Err(e) => return Err(Error::io(&path, "open it", e)),
+            Err(e) => return Err(self.not_allowed(&path, "open it", e.into())),
         };
         let stat = fstat(&file).map_err(|e| Error::io(&path, "look at it", e))?;
         self.check_lock_file(&stat)?;
@@ -294,11 +302,35 @@ impl Directory {
         }
         let directory = self.stat();
         let owners = [0, geteuid().as_raw(), directory.st_uid];
-        let shared = directory.st_mode & 0o022 == 0o020 && stat.st_gid == directory.st_gid;
+        let shared = self.is_of_group() && stat.st_gid == directory.st_gid;
         if !owners.contains(&stat.st_uid) && !shared {
             return Err(self.untrusted_lock(&format!("belongs to user {}", stat.st_uid)));
         }
         Ok(())
+    }
+
+    /// Gives a lock file that was made before the directory was the group's to that group too. Where this user may not,
+    /// the next one does who may.
+    pub(super) fn share_lock_file(&self) {
+        let group = self.stat().st_gid;
+        let user = geteuid();
+        let is_to_be_shared = |stat: &FileStat| {
+            (stat.st_gid != group || stat.st_mode & SHARED != SHARED)
+                && (user.is_root() || user.as_raw() == stat.st_uid)
+        };
+        let there = fstatat(self.fd(), LOCK_FILE, AtFlags::AT_SYMLINK_NOFOLLOW);
+        if !self.is_of_group() || !there.is_ok_and(|stat| is_to_be_shared(&stat)) {
+            return;
+        }
+        let Ok((file, _)) = self.open_lock_file() else { return };
+        // The group first: the mode is not for the one before.
+        let given = fchown(&file, None, Some(Gid::from_raw(group)));
+        let _ = given.and_then(|()| fchmod(&file, Mode::from_bits_truncate(SHARED)));
+    }
+
+    /// Whether the directory's group may publish, and nobody else but its user.
+    fn is_of_group(&self) -> bool {
+        self.stat().st_mode & 0o022 == 0o020
     }
 
     fn untrusted_lock(&self, why: &str) -> Error {
@@ -314,8 +346,8 @@ impl Directory {
         let directory = self.stat();
         let group = Some(Gid::from_raw(directory.st_gid));
         // Where promdrop may not give it to the directory's group, its user alone can use it.
-        let shared = directory.st_mode & 0o022 == 0o020 && fchown(temporary.as_file(), None, group).is_ok();
-        let mode = if shared { 0o660 } else { 0o600 };
+        let shared = self.is_of_group() && fchown(temporary.as_file(), None, group).is_ok();
+        let mode = if shared { SHARED } else { 0o600 };
         fchmod(temporary.as_file(), Mode::from_bits_truncate(mode)).map_err(failed)?;
         match temporary.persist_noclobber(self.anchor().join(LOCK_FILE)) {
             Ok(_) => Ok(()),
@@ -461,6 +493,23 @@ mod tests {
             assert_eq!(lock.mode() & 0o7777, expected, "{mode:o}");
             assert_eq!(lock.gid() == 4321, expected == 0o660, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn one_made_before_the_directory_was_the_groups_is_given_to_the_group() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(LOCK_FILE);
+        let look = || path.metadata().map(|stat| (stat.mode() & 0o7777, stat.gid(), stat.ino())).unwrap();
+        set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+        drop(open(place.path()).lock_collector("ping").unwrap());
+        let (mode, group, inode) = look();
+        assert_eq!(mode, 0o600);
+        chown(place.path(), None, Some(4321)).unwrap();
+        drop(open(place.path()).lock_collector("ping").unwrap());
+        assert_eq!(look(), (0o600, group, inode), "the directory is not the group's");
+        set_permissions(place.path(), Permissions::from_mode(0o1775)).unwrap();
+        drop(open(place.path()).lock_collector("ping").unwrap());
+        assert_eq!(look(), (0o660, 4321, inode));
     }
 
     #[test]

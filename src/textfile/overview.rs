@@ -123,6 +123,7 @@ mod tests {
             definition: None,
             stale: false,
             failure: None,
+            running: Vec::new(),
             state: State::default(),
         }
     }

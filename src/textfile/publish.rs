@@ -13,7 +13,6 @@ use super::MAX_FILE;
 use super::directory::Directory;
 use super::error::{Class, Error};
 use super::header::{Header, MAX_HEADER};
-use super::lock::PUBLISH_WAIT;
 use super::meeting::{Helps, Meeting, Step, others};
 use super::rewrite::{Change, take_help, withdraw};
 use super::seen::{Claims, Owner, Seen};
@@ -42,7 +41,7 @@ impl Directory {
     /// # Errors
     /// Of every [`Class`]; the old file stands then, and nothing is left behind.
     pub fn publish_for(&self, claims: &Claims, header: &Header, families: &[Family]) -> Result<(), Error> {
-        self.publish_within(claims, header, families, PUBLISH_WAIT)
+        self.publish_within(claims, header, families, self.patience())
     }
 
     /// As [`Directory::publish_for`], with the longest wait for the lock.
@@ -277,6 +276,7 @@ mod tests {
             definition: None,
             stale: false,
             failure: None,
+            running: Vec::new(),
             state: State::default(),
         }
     }

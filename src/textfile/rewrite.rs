@@ -6,13 +6,12 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{fstat, fstatat, futimens};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 use tempfile::NamedTempFile;
 
 use super::directory::Directory;
 use super::error::Error;
 use super::header::Header;
-use super::lock::PUBLISH_WAIT;
 use super::meeting::{contradictions, others};
 use super::publish::rename;
 use super::seen::{Owner, Read, Seen};
@@ -103,10 +102,20 @@ impl Directory {
     /// # Errors
     /// Where the lock can't be had, or the file not be written.
     pub fn amend(&self, file: &str, change: impl FnOnce(&mut Header, &mut Vec<Family>)) -> Result<(), Error> {
-        let lock = self.lock_publishing(PUBLISH_WAIT)?;
+        let lock = self.lock_publishing(self.patience())?;
         let amended = self.rewrite(&mut self.survey(), file, change);
         drop(lock);
         amended
+    }
+
+    /// Whether this user may replace or remove `file`, as far as owners tell.
+    pub(super) fn may_replace(&self, file: &str) -> bool {
+        let (directory, user) = (self.stat(), geteuid());
+        if directory.st_mode & 0o1000 == 0 || user.is_root() || directory.st_uid == user.as_raw() {
+            return true;
+        }
+        let stat = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| stat.st_uid == user.as_raw())
     }
 
     /// Removes `file`, of which not even what promdrop says of it may stand beside the files of others.
@@ -114,7 +123,7 @@ impl Directory {
     /// # Errors
     /// Where the lock can't be had, or the file not be removed.
     pub fn withdraw_file(&self, file: &str) -> Result<(), Error> {
-        let lock = self.lock_publishing(PUBLISH_WAIT)?;
+        let lock = self.lock_publishing(self.patience())?;
         let removed = self.remove(&mut self.survey(), file);
         drop(lock);
         removed

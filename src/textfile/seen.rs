@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::header::{Claim, Expiry, Header, Kind};
 use super::look::Content;
+use super::running::Running;
 use super::survey::{Entry, Survey};
 use crate::exposition::{Facts, Harm, Text, inspect_text};
 
@@ -32,6 +33,8 @@ pub(super) enum Owner {
         expiry: Option<Expiry>,
         /// Whether that was seen, and its numbers removed.
         stale: bool,
+        /// The runs of its job that were in progress when it was published.
+        running: Vec<Running>,
     },
     /// promdrop's, but of another version, or damaged: as good as absent.
     Doubtful,
@@ -61,6 +64,7 @@ impl Owner {
             slot: header.slot,
             expiry: header.expiry(),
             stale: header.stale,
+            running: header.running.clone(),
         }
     }
 }

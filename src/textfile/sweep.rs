@@ -1,10 +1,11 @@
-//! The sweep of what is no longer true: the files of definitions that are gone, and numbers that are past their age.
+//! The sweep of what is no longer true: the files of definitions that are gone, numbers that are past their age, and runs
+//! of jobs that ended without a word.
 
 use super::RUN_FILE;
 use super::directory::Directory;
 use super::error::Error;
-use super::header::Kind;
-use super::lock::PUBLISH_WAIT;
+use super::header::{Header, Kind};
+use super::running::Running;
 use super::seen::{Claims, Owner, Read, Seen, files};
 use super::survey::Survey;
 use crate::exposition::{Family, OWN_PREFIX};
@@ -18,6 +19,9 @@ pub enum Fate {
     Aged,
     /// Its numbers go, which are past their age; what promdrop says of its collector stays.
     Stale,
+    /// It says that its job runs, and neither the job nor the promdrop that waited for it is there any more: it says so from
+    /// now on.
+    Lost,
     /// It goes, since all of promdrop's does.
     Ours,
 }
@@ -40,8 +44,16 @@ pub struct Sweep {
     pub failed: Option<Error>,
 }
 
-/// How the families of a stale file change: what promdrop says of its collector stays and says so.
-pub type Stale<'a> = &'a dyn Fn(&mut Vec<Family>);
+/// What whoever publishes knows of it, and this module doesn't.
+#[derive(Clone, Copy)]
+pub struct Mending<'a> {
+    /// How the families of a stale file change: what promdrop says of its collector stays and says so.
+    pub stale: &'a dyn Fn(&mut Vec<Family>),
+    /// Whether a run of a job is still in progress, or can't be told to have ended.
+    pub lives: &'a dyn Fn(&Running) -> bool,
+    /// How the file of a job changes that has runs in its header which are not: those go, and it says so.
+    pub lost: &'a dyn Fn(&mut Header, &mut Vec<Family>),
+}
 
 impl Directory {
     /// Looks at everything in it once more, for [`served`](Self::served), [`sweep`](Self::sweep) and
@@ -54,25 +66,31 @@ impl Directory {
     }
 
     /// What a [`sweep`](Self::sweep) would do, as the directory was at the last look.
-    pub fn to_sweep(&self, claims: &Claims, now: u64, except: Option<&str>) -> Vec<Swept> {
-        fates(&self.survey(), claims, now, except)
+    pub fn to_sweep(
+        &self,
+        claims: &Claims,
+        now: u64,
+        except: Option<&str>,
+        mending: Mending<'_>,
+    ) -> Vec<Swept> {
+        fates(&self.survey(), claims, now, except, mending)
     }
 
     /// Removes the files that `claims` no longer claims, and what is past its age, but for the file called `except`;
-    /// `stale` is what a collector's file says from then on. `now` tells the time in ms since the epoch: to wait for the
+    /// `mending` is what the others say from then on. `now` tells the time in ms since the epoch: to wait for the
     /// lock may take some.
     pub fn sweep(
         &self,
         claims: &Claims,
         now: &dyn Fn() -> u64,
         except: Option<&str>,
-        stale: Stale<'_>,
+        mending: Mending<'_>,
     ) -> Sweep {
-        let fates = |survey: &Survey<Seen>| fates(survey, claims, now(), except);
+        let fates = |survey: &Survey<Seen>| fates(survey, claims, now(), except, mending);
         if fates(&self.survey()).is_empty() {
             return Sweep::default();
         }
-        self.carry_out(fates, stale)
+        self.carry_out(fates, mending)
     }
 
     /// Removes everything that is promdrop's, whoever's it is, and the lock file, unless somebody holds a lock.
@@ -80,7 +98,7 @@ impl Directory {
         let ours = |file: Read<'_>| (*file.owner != Owner::Foreign).then(|| file.name.to_owned());
         let mut sweep = self.carry_out(
             |survey| files(survey).filter_map(ours).map(|file| Swept { file, fate: Fate::Ours }).collect(),
-            &|_| {},
+            Mending { stale: &|_| {}, lives: &|_| true, lost: &|_, _| {} },
         );
         if sweep.failed.is_none() {
             sweep.failed = self.remove_lock_file().err();
@@ -89,9 +107,9 @@ impl Directory {
     }
 
     /// What `fates` says once the lock is had: any file may have been published anew.
-    fn carry_out(&self, fates: impl Fn(&Survey<Seen>) -> Vec<Swept>, stale: Stale<'_>) -> Sweep {
+    fn carry_out(&self, fates: impl Fn(&Survey<Seen>) -> Vec<Swept>, mending: Mending<'_>) -> Sweep {
         let mut sweep = Sweep::default();
-        let lock = match self.lock_publishing(PUBLISH_WAIT) {
+        let lock = match self.lock_publishing(self.patience()) {
             Ok(lock) => lock,
             Err(error) => return Sweep { failed: Some(error), ..sweep },
         };
@@ -100,15 +118,21 @@ impl Directory {
             return Sweep { failed: Some(error), ..sweep };
         }
         for swept in fates(&survey) {
+            // A sticky directory lets nobody else replace it: that is for its user's promdrop, or root's.
+            if swept.fate != Fate::Ours && !self.may_replace(&swept.file) {
+                continue;
+            }
             let done = match swept.fate {
                 Fate::Left | Fate::Aged | Fate::Ours => self.remove(&mut survey, &swept.file),
                 Fate::Stale => self
                     .rewrite(&mut survey, &swept.file, |header, families| {
                         header.stale = true;
-                        stale(families);
+                        (mending.stale)(families);
                     })
                     // Where there is no room to write it anew, it is better gone than a lie.
                     .or_else(|_| self.remove(&mut survey, &swept.file)),
+                // With its counters, which nobody else has: the next sweep tries again.
+                Fate::Lost => self.rewrite(&mut survey, &swept.file, mending.lost),
             };
             match done {
                 Ok(()) => sweep.done.push(swept),
@@ -123,25 +147,37 @@ impl Directory {
 }
 
 /// What has to go of `survey`, in the order of the names.
-fn fates(survey: &Survey<Seen>, claims: &Claims, now: u64, except: Option<&str>) -> Vec<Swept> {
+fn fates(
+    survey: &Survey<Seen>,
+    claims: &Claims,
+    now: u64,
+    except: Option<&str>,
+    mending: Mending<'_>,
+) -> Vec<Swept> {
     let fate = |file: Read<'_>| {
-        let fate = fate(file, claims, now).filter(|_| Some(file.name) != except)?;
+        let fate = fate(file, claims, now, mending).filter(|_| Some(file.name) != except)?;
         Some(Swept { file: file.name.to_owned(), fate })
     };
     files(survey).filter_map(fate).collect()
 }
 
-fn fate(file: Read<'_>, claims: &Claims, now: u64) -> Option<Fate> {
-    let Owner::Ours { kind, source, expiry, stale, .. } = file.owner else { return None };
+fn fate(file: Read<'_>, claims: &Claims, now: u64, mending: Mending<'_>) -> Option<Fate> {
+    let Owner::Ours { kind, source, expiry, stale, running, .. } = file.owner else { return None };
     let is_collector = *kind == Kind::Collector;
     if is_collector && claims.has_left(file.name, source) {
         return Some(Fate::Left);
     }
     // A collector that is not to be run any more has nothing more to say, and at once where it never succeeded.
     let is_disabled = is_collector && *source == claims.source && claims.disabled.contains(file.name);
-    if !expiry.map_or(is_disabled, |expiry| expiry.is_past(now)) {
-        return None;
+    let living = running.iter().filter(|running| (mending.lives)(running)).count();
+    if living == 0 && expiry.map_or(is_disabled, |expiry| expiry.is_past(now)) {
+        return aged(file, is_collector, is_disabled, *stale);
     }
+    (living < running.len()).then_some(Fate::Lost)
+}
+
+/// What becomes of a file that is past its age.
+fn aged(file: Read<'_>, is_collector: bool, is_disabled: bool, stale: bool) -> Option<Fate> {
     if !is_collector || file.name == RUN_FILE || is_disabled {
         return Some(Fate::Aged);
     }
@@ -159,7 +195,7 @@ mod tests {
 
     use super::super::header::Header;
     use super::*;
-    use crate::textfile::{Class, LOCK_FILE, State};
+    use crate::textfile::{Class, LOCK_FILE, Process, State};
 
     const NOW: u64 = 1_754_900_000_000;
     const AGE: u64 = 60_000;
@@ -176,8 +212,20 @@ mod tests {
             definition: None,
             stale: false,
             failure: None,
+            running: Vec::new(),
             state: State::default(),
         }
+    }
+
+    const MENDING: Mending<'static> = Mending {
+        stale: &|families| families.retain(|family| family.name.starts_with(OWN_PREFIX)),
+        lives: &|running| running.job.pid % 2 == 0,
+        lost: &|header, _| header.running.retain(|running| running.job.pid % 2 == 0),
+    };
+
+    fn running(pid: u32) -> Running {
+        let process = Process { pid, start: 1 };
+        Running { job: process, waiter: process, namespace: 1, boot: 1 }
     }
 
     fn setup() -> (tempfile::TempDir, Directory) {
@@ -200,9 +248,8 @@ mod tests {
     /// What a sweep comes to: the fates, after a look.
     fn sweep(directory: &Directory, claims: &Claims, now: u64) -> Vec<(String, Fate)> {
         directory.look().unwrap();
-        let foreseen = directory.to_sweep(claims, now, None);
-        let stale: Stale<'_> = &|families| families.retain(|family| family.name.starts_with(OWN_PREFIX));
-        let Sweep { done, failed } = directory.sweep(claims, &|| now, None, stale);
+        let foreseen = directory.to_sweep(claims, now, None, MENDING);
+        let Sweep { done, failed } = directory.sweep(claims, &|| now, None, MENDING);
         assert_eq!((&foreseen, &failed), (&done, &None));
         done.into_iter().map(|swept| (swept.file, swept.fate)).collect()
     }
@@ -253,6 +300,41 @@ mod tests {
         assert_eq!(path.metadata().unwrap().modified().unwrap(), old);
         // Once is enough.
         assert_eq!(sweep(&directory, &claims(&["x.prom"]), NOW + AGE + 2), []);
+    }
+
+    #[test]
+    fn what_says_that_a_job_runs_which_does_not_is_mended() {
+        let (place, directory) = setup();
+        let path = place.path().join("x.prom");
+        let old = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(NOW);
+        for (kind, pids, now, fate) in [
+            (Kind::Exec, &[1, 3][..], NOW, Some(Fate::Lost)),
+            (Kind::Exec, &[1, 2], NOW, Some(Fate::Lost)),
+            (Kind::Exec, &[2, 4], NOW, None),
+            // What still runs is not past any age.
+            (Kind::Exec, &[2], NOW + AGE + 1, None),
+            (Kind::Exec, &[1, 2], NOW + AGE + 1, Some(Fate::Lost)),
+            (Kind::Exec, &[1], NOW + AGE + 1, Some(Fate::Aged)),
+        ] {
+            let running = pids.iter().copied().map(running).collect();
+            lay(place.path(), "x.prom", &Header { running, ..header(kind) });
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+            let expected: Vec<_> = fate.map(|fate| ("x.prom".to_owned(), fate)).into_iter().collect();
+            assert_eq!(sweep(&directory, &claims(&[]), now), expected, "{pids:?} {now}");
+            if fate == Some(Fate::Aged) {
+                assert!(!path.exists());
+                continue;
+            }
+            let text = std::fs::read(&path).unwrap();
+            let living: Vec<u32> = Header::ours(&text, "x.prom")
+                .unwrap()
+                .running
+                .iter()
+                .map(|running| running.job.pid)
+                .collect();
+            assert_eq!(living, pids.iter().copied().filter(|pid| pid % 2 == 0).collect::<Vec<_>>());
+            assert_eq!(path.metadata().unwrap().modified().unwrap(), old);
+        }
     }
 
     #[test]
@@ -340,7 +422,7 @@ mod tests {
         let (place, directory) = setup();
         lay(place.path(), "x.prom", &header(Kind::Write));
         directory.look().unwrap();
-        let swept = directory.sweep(&claims(&[]), &|| u64::MAX, Some("x.prom"), &|_| {});
+        let swept = directory.sweep(&claims(&[]), &|| u64::MAX, Some("x.prom"), MENDING);
         assert_eq!((swept.done, swept.failed), (vec![], None));
         assert!(place.path().join("x.prom").exists());
     }
@@ -350,10 +432,10 @@ mod tests {
         let (place, directory) = setup();
         lay(place.path(), "x.prom", &header(Kind::Write));
         directory.look().unwrap();
-        assert_eq!(directory.to_sweep(&claims(&[]), NOW + AGE + 1, None).len(), 1);
+        assert_eq!(directory.to_sweep(&claims(&[]), NOW + AGE + 1, None, MENDING).len(), 1);
         let again = Header { last_success: Some(NOW + AGE), ..header(Kind::Write) };
         lay(place.path(), "x.prom", &again);
-        let Sweep { done, failed } = directory.sweep(&claims(&[]), &|| NOW + AGE + 1, None, &|_| {});
+        let Sweep { done, failed } = directory.sweep(&claims(&[]), &|| NOW + AGE + 1, None, MENDING);
         assert_eq!((done, failed), (vec![], None));
         assert!(place.path().join("x.prom").exists());
     }

@@ -27,6 +27,7 @@ pub fn header() -> Header {
         definition: None,
         stale: false,
         failure: None,
+        running: Vec::new(),
         state: State::default(),
     }
 }

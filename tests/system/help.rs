@@ -28,7 +28,10 @@ fn names_types_and_help_texts_never_change() {
         let mut write =
             host.promdrop().args(["write", "w", "--allow-empty"]).stdin(Stdio::null()).spawn().unwrap();
         assert!(write.wait().unwrap().success());
-        ["netstat.prom", "ping.prom", "command.prom", "promdrop.prom", "w.prom", &pushed]
+        let mut exec = host.promdrop();
+        exec.args(["exec", "--buckets", "1s", "--expect-every", "1d", "e", "--", "true"]);
+        assert!(exec.status().unwrap().success());
+        ["netstat.prom", "ping.prom", "command.prom", "promdrop.prom", "w.prom", "exec.e.prom", &pushed]
             .map(|file| host.text(file))
             .concat()
     });

@@ -14,6 +14,7 @@ mod debian_scripts;
 mod differential;
 mod end_to_end;
 mod examples;
+mod exec;
 mod exposition;
 mod faults;
 mod file;

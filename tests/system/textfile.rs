@@ -19,6 +19,7 @@ fn header() -> Header {
         definition: None,
         stale: false,
         failure: None,
+        running: Vec::new(),
         state: State::default(),
     }
 }

@@ -136,7 +136,7 @@ impl Image {
 
 /// Rust's runtime ignores SIGPIPE, and what is ignored stays so in the program that exec starts. Of what needs no
 /// `unsafe`, only std's own exec makes it the default again, and it does so before it fails for want of a program.
-fn unignore_sigpipe() {
+pub fn unignore_sigpipe() {
     let _ = std::process::Command::new("").exec();
 }
 

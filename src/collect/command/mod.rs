@@ -5,18 +5,18 @@
 //! by the format that the definition names ([`output`](super::output)).
 
 mod fields;
-mod launch;
+pub mod launch;
 pub mod limits;
 mod meaning;
 pub mod process;
 mod program;
 pub mod protocol;
-mod ready;
+pub mod ready;
 pub mod secrets;
-mod spawn;
+pub mod spawn;
 mod start;
 mod supervisor;
-mod tree;
+pub mod tree;
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;

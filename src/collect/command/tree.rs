@@ -11,17 +11,19 @@ const MOST: usize = 1000;
 
 /// The fields of /proc/PID/stat (proc_pid_stat(5)) that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
+pub struct Stat {
     state: u8,
     parent: i32,
     group: i32,
     session: i32,
     threads: u32,
+    /// When it started, in clock ticks since the boot.
+    pub start: u64,
 }
 
 impl Stat {
     /// Whether it lives. One whose first thread has exited is called a zombie while the others go on.
-    fn is_alive(&self) -> bool {
+    pub fn is_alive(&self) -> bool {
         self.state != b'Z' || self.threads > 1
     }
 }
@@ -95,7 +97,8 @@ fn all() -> Vec<(i32, Stat)> {
     pids.filter_map(|pid| Some((pid, stat(pid)?))).collect()
 }
 
-fn stat(pid: i32) -> Option<Stat> {
+/// What /proc says of `pid`; `None` where there is no such process, or it is not for this one to look at.
+pub fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
@@ -109,7 +112,8 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
     let threads = fields.nth(13)?.parse().ok()?;
-    Some(Stat { state, parent, group, session, threads })
+    let start = fields.nth(1)?.parse().ok()?;
+    Some(Stat { state, parent, group, session, threads, start })
 }
 
 #[cfg(test)]
@@ -123,7 +127,7 @@ mod tests {
     #[test]
     fn a_name_can_not_forge_fields() {
         let stat = parse_stat(b"7 (a) Z 1 1 1 (\n) S 5 6 4 0 -1 4194560 0 0 0 0 1 2 0 0 20 0 3 0 99 0\n");
-        assert_eq!(stat, Some(Stat { state: b'S', parent: 5, group: 6, session: 4, threads: 3 }));
+        assert_eq!(stat, Some(Stat { state: b'S', parent: 5, group: 6, session: 4, threads: 3, start: 99 }));
         for bad in [
             "",
             "7 (a",
@@ -131,6 +135,7 @@ mod tests {
             "7 (a) S x 6 4",
             "7 (a) S 5 6",
             "7 (a) S 5 6 4 0 -1 1 0 0 0 0 1 2 0 0 20 0",
+            "7 (a) S 5 6 4 0 -1 1 0 0 0 0 1 2 0 0 20 0 3 0",
         ] {
             assert_eq!(parse_stat(bad.as_bytes()), None, "{bad}");
         }

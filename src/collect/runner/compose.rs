@@ -85,6 +85,7 @@ pub fn compose(
         stale: false,
         file,
         failure: ran.result.as_ref().err().map(said),
+        running: Vec::new(),
         state,
     };
     head.stale = head.expiry().is_some_and(|expiry| expiry.is_past(ran.began));

@@ -16,16 +16,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{
-    FAILED, GOOD, Loading, USAGE, claims, complain, describe, describe_swept, exit_code, finish, load, source,
+    FAILED, GOOD, Loading, MENDING, USAGE, claims, complain, describe, describe_swept, exit_code, finish,
+    load, source,
 };
 use crate::cli::{self, Places};
+use crate::collect::Outcome;
 use crate::collect::alarm::{Alarm, Woken};
 use crate::collect::crew::Crew;
 use crate::collect::machine::Machine;
 use crate::collect::overall::Overall;
 use crate::collect::runner::{Report, Runner, now};
 use crate::collect::stop::Stop;
-use crate::collect::{Outcome, health};
 use crate::config::fields::Stem;
 use crate::config::load::Failed;
 use crate::diagnostic::printable;
@@ -248,13 +249,12 @@ impl<'env> Shift<'env> {
 
     /// Removes what no definition claims any more or is past its age; whether there was anything.
     fn sweep(&mut self, pass: &Pass<'_>) -> bool {
-        let Sweep { done, failed } =
-            self.directory.sweep(&pass.runner.claims, &now, None, &health::make_stale);
+        let Sweep { done, failed } = self.directory.sweep(&pass.runner.claims, &now, None, MENDING);
         for swept in &done {
             // What goes was to go, and a collector of this directory tells for itself how it is; but of another's whose
             // promdrop doesn't run any more nobody else would.
             let is_own = pass.runner.claims.definitions.contains_key(&swept.file);
-            if self.watched || swept.fate == Fate::Stale && !is_own {
+            if self.watched || swept.fate == Fate::Stale && !is_own || swept.fate == Fate::Lost {
                 complain(format_args!("promdrop: {}", describe_swept(swept)));
             }
         }

@@ -301,8 +301,9 @@ impl Row {
         self.last_run_timestamp_seconds = match header.kind {
             Kind::Collector => told("last_run_timestamp_seconds"),
             Kind::Write => self.last_success_timestamp_seconds,
-            // When it was last tried.
-            Kind::Push | Kind::Exec => header.slot.map(seconds),
+            // When one was last tried.
+            Kind::Push => header.slot.map(seconds),
+            Kind::Exec => told("start_timestamp_seconds"),
         };
         self.age_seconds = header.last_success.map(|at| since(at, now));
         self.duration_seconds = told("duration_seconds");

@@ -258,6 +258,7 @@ fn header(kind: Kind) -> Header {
         definition: None,
         stale: false,
         failure: None,
+        running: Vec::new(),
         state: textfile::State::default(),
     }
 }

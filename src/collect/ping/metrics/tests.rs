@@ -169,6 +169,7 @@ fn sizes_of_500(choice: &Choice, address: impl Fn(u32) -> String) -> [usize; 2] 
         definition: None,
         stale: false,
         failure: None,
+        running: Vec::new(),
         state,
     };
     let [mut head, mut body] = [String::new(), String::new()];

@@ -1,0 +1,232 @@
+//! What is told of a job, put into the directory: beside the job, in a thread of its own.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::unistd::geteuid;
+
+use super::families::{families, observe};
+use super::record::{Event, Own, take_in};
+use super::{About, life};
+use crate::exposition::{Family, OWN_PREFIX};
+use crate::textfile::{self, Class, Directory, Error, Header, Kind, State};
+
+/// How long the end of a job waits for the directory.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a lock is waited for at once.
+const SPELL: Duration = Duration::from_millis(300);
+
+/// A job that has ended by then is told of once.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// How long after a beginning could not be told it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Where it is told of a job, and what always is.
+#[derive(Debug, Clone)]
+pub struct Board {
+    /// The textfile directory.
+    pub place: PathBuf,
+    /// Where node_exporter serves its metrics.
+    pub node_exporter: String,
+    /// What is told however its runs end.
+    pub about: About,
+}
+
+/// A run's end, with the metrics of its own; `None` where those of the run before stay.
+#[derive(Debug)]
+pub struct Last {
+    /// What happened.
+    pub event: Event,
+    /// Its own metrics.
+    pub own: Option<Vec<Family>>,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Why its own metrics were refused, if they were.
+    pub refused: Option<Error>,
+}
+
+impl Board {
+    fn open(&self) -> Result<Directory, Error> {
+        let directory = Directory::open(&self.place)?;
+        Ok(directory.with_node_exporter(&self.node_exporter).with_patience(SPELL))
+    }
+
+    /// Tells of `event` in one go; other runs of the job wait meanwhile, so that nothing of theirs is lost.
+    fn tell(&self, directory: &Directory, event: &Event, own: Option<&[Family]>) -> Result<(), Error> {
+        let file = textfile::exec_file(self.about.name.as_str());
+        let Some(_turn) = directory.lock_name(&file, SPELL)? else { return Err(directory.locked(SPELL)) };
+        let source = format!("user {}", geteuid());
+        let before = directory.previous(&file)?;
+        // Another's is refused when it comes to it.
+        let before = before.filter(|there| there.header.kind == Kind::Exec && there.header.source == source);
+        let mut all: Vec<Family> = match own {
+            Some(own) => own.to_vec(),
+            None => before.as_ref().and_then(|there| there.families()).unwrap_or_default(),
+        };
+        all.retain(|family| !family.name.starts_with(OWN_PREFIX));
+        let mut header = before.map_or_else(|| new(source, file), |there| there.header);
+        header.max_age = self.about.max_age;
+        take_in(&mut header, event, &life::lives);
+        let times = match event {
+            Event::Ended(ended, ..) => vec![ended.duration],
+            Event::Began(..) | Event::Skipped => Vec::new(),
+        };
+        all.extend(observe(&self.about, &mut header.state, &times));
+        all.extend(families(&self.about, &header));
+        directory.publish(&header, &all)
+    }
+
+    /// As [`tell`](Self::tell), until `deadline`; where the job's own metrics are refused, without them.
+    fn tell_last(&self, directory: &Directory, last: &Last, deadline: Instant) -> Result<Told, Error> {
+        let patiently = |event: &Event, own: Option<&[Family]>| loop {
+            match self.tell(directory, event, own) {
+                // There are two locks to be had.
+                Err(error) if error.class == Class::Lock && Instant::now() + 2 * SPELL < deadline => {}
+                told => return told,
+            }
+        };
+        let Some(error) = patiently(&last.event, last.own.as_deref()).err() else {
+            return Ok(Told::default());
+        };
+        if !is_of_own(&error) {
+            return Err(error);
+        }
+        match (last.event, last.own.as_deref()) {
+            (Event::Ended(ended, running, own), Some([_, ..])) => {
+                let own = Own { accepted: false, ..own };
+                patiently(&Event::Ended(ended, running, own), Some(&[]))?;
+                Ok(Told { refused: Some(error) })
+            }
+            (event, None) => patiently(&event, Some(&[])).map(|()| Told::default()),
+            _ => Err(error),
+        }
+    }
+}
+
+/// Whether it may be for the job's own metrics that nothing can be published: what was fit for the directory once may
+/// contradict another file by now.
+fn is_of_own(error: &Error) -> bool {
+    matches!(error.class, Class::Conflict | Class::Invalid | Class::Limit)
+}
+
+fn new(source: String, file: String) -> Header {
+    Header {
+        kind: Kind::Exec,
+        source,
+        file,
+        slot: None,
+        last_success: None,
+        max_age: None,
+        definition: None,
+        stale: false,
+        failure: None,
+        running: Vec::new(),
+        state: State::default(),
+    }
+}
+
+/// Tells of a job while it runs.
+#[derive(Debug)]
+pub struct Herald {
+    board: Board,
+    /// `None` where no thread can be started.
+    thread: Option<(Sender<Order>, Receiver<Answer>)>,
+}
+
+/// The end of a run, and until when it is to be told.
+type Order = (Last, Instant);
+
+/// What the thread says once it has told of the end; then it is silent until the sweep is over.
+type Answer = Result<Told, Error>;
+
+impl Herald {
+    /// Tells of `began`, if anything, unless the job ends at once. `sweep` is done once all is told.
+    pub fn start(board: Board, began: Option<Event>, sweep: fn(&Directory)) -> Self {
+        let (lasts, last) = channel();
+        let (answer, answers) = channel();
+        let work = board.clone();
+        let thread = thread::Builder::new().name("herald".into());
+        let thread = thread.spawn(move || serve(&work, began, &last, &answer, sweep));
+        Self { board, thread: thread.is_ok().then_some((lasts, answers)) }
+    }
+
+    /// Tells of the end, within [`PATIENCE`].
+    ///
+    /// # Errors
+    /// Why it could not, with the cure.
+    pub fn end(self, last: Last) -> Result<Told, String> {
+        let deadline = Instant::now() + PATIENCE;
+        let Some((lasts, answers)) = self.thread else {
+            let told =
+                self.board.open().and_then(|directory| self.board.tell_last(&directory, &last, deadline));
+            return told.map_err(|error| error.to_string());
+        };
+        let _ = lasts.send((last, deadline));
+        let left = || deadline.saturating_duration_since(Instant::now());
+        match answers.recv_timeout(left()) {
+            Ok(told) => {
+                // The end of the sweep.
+                let _ = answers.recv_timeout(left());
+                told.map_err(|error| error.to_string())
+            }
+            Err(RecvTimeoutError::Timeout) => Err(format!(
+                "{}: this took longer than {} s\n   = see whether its filesystem answers, and who holds the lock: lsof",
+                self.board.place.display(),
+                PATIENCE.as_secs()
+            )),
+            Err(RecvTimeoutError::Disconnected) => Err("a fault of promdrop's own".to_owned()),
+        }
+    }
+}
+
+fn serve(
+    board: &Board,
+    began: Option<Event>,
+    last: &Receiver<Order>,
+    answer: &Sender<Answer>,
+    sweep: fn(&Directory),
+) {
+    let mut wait = SHORT;
+    let mut last_one = None;
+    if let Some(began) = began {
+        last_one = loop {
+            match last.recv_timeout(wait) {
+                Ok(last) => break Some(last),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let told = board.open().and_then(|directory| match board.tell(&directory, &began, None) {
+                Err(error) if is_of_own(&error) => board.tell(&directory, &began, Some(&[])),
+                told => told,
+            });
+            match told {
+                Err(error) if error.class == Class::Lock => wait = RETRY,
+                // What else is wrong the end tells of.
+                _ => break None,
+            }
+        };
+    }
+    let Some((last, deadline)) = last_one.or_else(|| last.recv().ok()) else { return };
+    let directory = board.open();
+    let told = directory.as_ref().map_err(Error::clone).and_then(|directory| {
+        let told = board.tell_last(directory, &last, deadline)?;
+        directory.sync()?;
+        Ok(told)
+    });
+    let is_told = told.is_ok();
+    // Nobody may be waiting any more.
+    let _ = answer.send(told);
+    if let Ok(directory) = directory
+        && is_told
+    {
+        sweep(&directory);
+        let _ = directory.sweep_temporaries(SystemTime::now());
+    }
+}

@@ -1,0 +1,135 @@
+//! A directory that refuses: the job runs as ever, and one message says so.
+
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use super::{FILE, NAME, text};
+use crate::support::host::Host;
+use crate::support::mounts::{in_private, mount, mount_tmpfs, unmount};
+use crate::support::{copy_promdrop, names, need};
+
+/// Two seconds are the bound; a busy machine adds some.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// The job ends as it should, and promdrop says `said` once.
+#[track_caller]
+fn runs_all_the_same(mut exec: Command, said: &str) {
+    let began = Instant::now();
+    let output = exec.args(["sh", "-c", "echo out; echo err >&2; exit 6"]).output().unwrap();
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(6), "out\n".into()));
+    let stderr = text(&output.stderr);
+    let stderr = stderr.strip_prefix("err\n").unwrap();
+    assert!(
+        stderr.starts_with(&format!("promdrop: exec {NAME}: nothing is published of this run\n")),
+        "{stderr}"
+    );
+    assert!(stderr.contains(said), "{stderr}");
+    assert_eq!(stderr.matches("promdrop: ").count(), 1, "{stderr}");
+}
+
+#[test]
+fn one_that_is_missing() {
+    let host = Host::new();
+    fs::remove_dir(host.textfile_dir()).unwrap();
+    runs_all_the_same(host.exec(&[]), "the textfile directory does not exist");
+    fs::write(host.textfile_dir(), "").unwrap();
+    runs_all_the_same(host.exec(&[]), "this is not a directory");
+    // Asked for before the job.
+    let output = host.exec_sh(&["--lock", "skip"], "echo ran; exit 4");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(4), "ran\n".into()));
+    assert!(text(&output.stderr).contains("it runs without --lock skip: "), "{output:?}");
+}
+
+#[test]
+fn one_that_is_full() {
+    in_private(|| {
+        let host = Host::new();
+        mount_tmpfs("size=16k", &host.textfile_dir());
+        let mut filler = File::create(host.textfile_dir().join("filler")).unwrap();
+        while filler.write_all(&[0; 512]).is_ok() {}
+        drop(filler);
+        runs_all_the_same(host.exec(&[]), "no space left on device");
+        assert_eq!(names(&host.textfile_dir()), [".promdrop.lock", "filler"]);
+        fs::remove_file(host.textfile_dir().join("filler")).unwrap();
+        host.exec_sh(&[], "true");
+        assert_eq!(host.runs("success"), 1.0);
+        mount(&["-o", "remount,ro"], &host.textfile_dir());
+        runs_all_the_same(host.exec(&[]), "read-only file system");
+        unmount(&host.textfile_dir());
+    });
+}
+
+#[test]
+fn one_that_is_not_for_this_user() {
+    need("setpriv");
+    let host = Host::new();
+    copy_promdrop(&host.path("promdrop"));
+    for path in [host.path(""), host.textfile_dir()] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let by_nobody = || {
+        let exec = host.exec(&[]);
+        let mut setpriv = super::bare("setpriv");
+        setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(host.path("promdrop"));
+        setpriv.args(exec.get_args());
+        setpriv
+    };
+    let place = host.textfile_dir();
+    let cure = format!(
+        "as root: chgrp GROUP {0}; chmod 1775 {0}; promdrop prune. See JOBS OF ORDINARY USERS in promdrop(8)",
+        place.display()
+    );
+    runs_all_the_same(by_nobody(), &cure);
+    // Where root has published already, it is the lock file.
+    host.exec_sh(&[], "true");
+    runs_all_the_same(by_nobody(), &cure);
+    assert_eq!((host.runs("success"), host.runs("exit")), (1.0, 0.0));
+}
+
+#[test]
+fn one_that_another_process_holds_locked() {
+    let host = Host::new();
+    host.exec_sh(&[], "true");
+    let before = host.text(FILE);
+    let lock = File::options().write(true).open(host.textfile_dir().join(".promdrop.lock")).unwrap();
+    let all = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&lock, FcntlArg::F_OFD_SETLK(&all)).unwrap();
+    runs_all_the_same(host.exec(&[]), "held the lock");
+    assert_eq!(host.text(FILE), before);
+    let skipped = host.exec_sh(&["--lock", "skip"], "echo ran");
+    assert_eq!((skipped.status.code(), text(&skipped.stdout)), (Some(75), String::new()));
+    drop(lock);
+    host.exec_sh(&[], "exit 1");
+    assert_eq!(host.runs("exit"), 1.0);
+}
+
+#[test]
+fn a_file_of_somebody_elses_at_its_name() {
+    let host = Host::new();
+    fs::write(host.textfile_dir().join(FILE), "theirs 1\n").unwrap();
+    runs_all_the_same(host.exec(&[]), "this file is somebody else's");
+    assert_eq!(host.text(FILE), "theirs 1\n");
+}
+
+#[test]
+fn one_that_goes_while_the_job_runs() {
+    let host = Host::new();
+    let place = host.textfile_dir();
+    let script = format!("until [ -e {0}/{FILE} ]; do sleep 0.05; done; rm -r {0}; exit 6", place.display());
+    let output = host.exec_sh(&[], &script);
+    assert_eq!(output.status.code(), Some(6));
+    assert!(text(&output.stderr).contains("the textfile directory does not exist"), "{output:?}");
+}
