@@ -131,7 +131,7 @@ impl Outcome {
     ];
 
     /// Its word, as in the label `result`.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Outcome::Success => "success",
             Outcome::Config => "config",

@@ -180,9 +180,10 @@ proptest! {
         let allowed = (1 + steps.len() as u64) * (2 * interval + 17 * SECOND);
         let gap = collector.longest_gap(START + 12 * HOUR);
         prop_assert!(gap <= allowed, "{} > {}", gap, allowed);
+        // With a single step it may have come near the end of a slot.
         if steps.len() <= 1 {
             let gap = collector.longest_gap(START + 12 * HOUR);
-            prop_assert!(gap <= 2 * interval + 17 * SECOND, "{}", gap);
+            prop_assert!(gap <= 3 * interval + 17 * SECOND, "{}", gap);
         }
         // Nor does it run more often than there are slots, but once more for each step.
         let most = 12 * HOUR / interval + 2 + 2 * steps.len() as u64;

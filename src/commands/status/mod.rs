@@ -23,6 +23,7 @@ use crate::cli::Places;
 use crate::collect::machine::Machine;
 use crate::collect::runner::now;
 use crate::config::load::Failed;
+use crate::exec::life;
 use crate::textfile::{self, Directory};
 
 /// Prints the table, or, with `json`, the document; the exit status: 0 good, 1 something failed or is stale, 2 a directory
@@ -48,6 +49,7 @@ fn try_run(places: &Places, json: bool) -> Result<u8, String> {
         definitions,
         holders: &holders,
         running: &|name| directory.is_running(name),
+        lives: &life::is_seen,
         now: now(),
     });
     if json {

@@ -12,11 +12,15 @@ use crate::collect::Outcome;
 use crate::collect::health::seconds;
 use crate::config;
 use crate::diagnostic::printable;
+use crate::exec::record::Verdict;
 use crate::schedule::{Slots, millis};
-use crate::textfile::{Expiry, Header, Holder, Kind, Published, RUN_FILE};
+use crate::textfile::{Expiry, Header, Holder, Kind, Published, RUN_FILE, Running};
 
 /// The interval, in seconds, of a definition that can't be read and never ran.
 const LIKELY_INTERVAL: f64 = 60.0;
+
+/// The word of a run that succeeded.
+const SUCCESS: &str = Outcome::Success.word();
 
 const DOUBTFUL: &str = "its header is damaged, or another version's";
 
@@ -30,6 +34,8 @@ pub struct Sight<'a> {
     pub holders: &'a [(String, Holder)],
     /// Whether the collector of that name runs right now, where that can be told.
     pub running: &'a dyn Fn(&str) -> Option<bool>,
+    /// Whether a run that a job's file names goes on.
+    pub lives: &'a dyn Fn(&Running) -> bool,
     /// In ms since the epoch.
     pub now: u64,
 }
@@ -249,7 +255,11 @@ impl Sight<'_> {
             kind: Some(header.kind.word()),
             source: Some(printable(&header.source)),
             file: Some(printable(file)),
-            running: if is_collector { (self.running)(stem(file)) } else { None },
+            running: match header.kind {
+                Kind::Collector => (self.running)(stem(file)),
+                Kind::Exec => Some(header.running.iter().any(self.lives)),
+                Kind::Write | Kind::Push => None,
+            },
             ..Row::new(name, State::Unknown)
         };
         row.fill(published, self.now);
@@ -311,12 +321,17 @@ impl Row {
         self.max_age_seconds = header.max_age.map(|age| seconds(millis(age)));
         // The cast keeps to what a u64 can hold.
         self.series = told("series").filter(|series| series.fract() == 0.0).map(|series| series as u64);
-        let (result, reason) = result(header, told("success"));
-        self.result = result.map(Outcome::word);
+        let success = told("success");
+        let (result, reason) = result(header, success);
+        self.result = result;
         self.give(
             match result {
+                // Its first run goes on.
+                None if header.kind == Kind::Exec && success.is_none() && header.failure.is_none() => {
+                    State::Never
+                }
                 None => State::Unknown,
-                Some(Outcome::Success) => State::Success,
+                Some(word) if word == SUCCESS => State::Success,
                 Some(_) => State::Failed,
             },
             reason,
@@ -353,25 +368,32 @@ fn told(published: &Published, what: &str) -> Option<f64> {
     }
 }
 
-/// How the last run ended, and why; `None` where the header and what is told of `success` contradict each other, or one
-/// is missing.
-fn result(header: &Header, success: Option<f64>) -> (Option<Outcome>, Option<&str>) {
+/// How the last run ended, in a word, and why; `None` where the header and what is told of `success` contradict each
+/// other, or one is missing.
+fn result(header: &Header, success: Option<f64>) -> (Option<&'static str>, Option<&str>) {
     let expected = if header.failure.is_some() { 0.0 } else { 1.0 };
-    let agrees = match success {
-        Some(success) => success == expected,
-        None => header.kind != Kind::Collector,
+    let agrees = match (header.kind, success) {
+        (_, Some(success)) => success == expected,
+        // They have no other runs than those that are published.
+        (Kind::Write | Kind::Push, None) => true,
+        (Kind::Exec, None) if header.failure.is_none() => return (None, None),
+        (Kind::Collector | Kind::Exec, None) => false,
     };
     let Some(failure) = header.failure.as_deref() else {
         return match agrees {
-            true => (Some(Outcome::Success), None),
+            true => (Some(SUCCESS), None),
             false => (None, Some("its header and its health don't agree")),
         };
     };
-    let named = failure.split_once(": ").and_then(|(word, message)| {
-        Some((Outcome::ALL.into_iter().find(|outcome| outcome.word() == word)?, message))
+    let named = failure.split_once(": ").and_then(|(told, message)| {
+        let word = match header.kind {
+            Kind::Exec => Verdict::ALL.map(Verdict::word).into_iter().find(|word| *word == told),
+            _ => Outcome::ALL.map(Outcome::word).into_iter().find(|word| *word == told),
+        };
+        Some((word?, message))
     });
     match named {
-        Some((outcome, message)) if agrees && outcome != Outcome::Success => (Some(outcome), Some(message)),
+        Some((word, message)) if agrees && word != SUCCESS => (Some(word), Some(message)),
         _ => (None, Some(failure)),
     }
 }

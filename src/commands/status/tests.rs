@@ -276,6 +276,7 @@ fn seen(content: Option<Content<'_>>, holder: Holder) -> Row {
         definitions: content.map(definition).into_iter().collect(),
         holders: &[(file.clone(), holder)],
         running: &|_| None,
+        lives: &|_| true,
         now: NOW,
     });
     assert_eq!((status.collectors.len(), status.foreign_files), (1, 0));
@@ -356,10 +357,14 @@ fn a_time_to_come_is_no_young_age() {
 
 #[test]
 fn what_is_of_other_kinds_says_which() {
-    for kind in [Kind::Write, Kind::Push, Kind::Exec] {
-        let row = seen(None, published(header(kind), ""));
+    let job = "promdrop_exec_success 1\npromdrop_exec_start_timestamp_seconds 1763999970\n";
+    for (kind, told, tried) in [
+        (Kind::Write, "", SECONDS - 20.0),
+        (Kind::Push, "", SECONDS - 30.0),
+        (Kind::Exec, job, SECONDS - 30.0),
+    ] {
+        let row = seen(None, published(header(kind), told));
         assert_eq!((row.state, row.kind), (State::Success, Some(kind.word())));
-        let tried = if kind == Kind::Write { SECONDS - 20.0 } else { SECONDS - 30.0 };
         assert_eq!((row.last_run_timestamp_seconds, row.next_due_timestamp_seconds), (Some(tried), None));
         let row = seen(Some(Content::Unreadable), published(header(kind), ""));
         assert_eq!(row.state, State::Conflict);
@@ -368,6 +373,27 @@ fn what_is_of_other_kinds_says_which() {
     assert_eq!(seen(None, Holder::Doubtful).state, State::Unknown);
     assert_eq!(seen(Some(Content::Unreadable), Holder::Doubtful).state, State::Unknown);
     assert_eq!(seen(None, published(header(Kind::Collector), HEALTH)).state, State::Left);
+}
+
+#[test]
+fn a_job_tells_how_its_last_run_ended_and_whether_one_goes_on() {
+    let process = textfile::Process { pid: 7, start: 1 };
+    let run = textfile::Running { job: process, waiter: process, namespace: 1, boot: 1 };
+    let told = |failure: Option<&str>, running: bool, success: &str| {
+        let failure = failure.map(str::to_owned);
+        let running = if running { vec![run] } else { Vec::new() };
+        let row = seen(None, published(Header { failure, running, ..header(Kind::Exec) }, success));
+        (row.state, row.result, row.running)
+    };
+    let (yes, no) = ("promdrop_exec_success 1\n", "promdrop_exec_success 0\n");
+    assert_eq!(told(None, true, ""), (State::Never, None, Some(true)));
+    assert_eq!(told(None, true, yes), (State::Success, Some("success"), Some(true)));
+    assert_eq!(told(None, false, yes), (State::Success, Some("success"), Some(false)));
+    assert_eq!(told(Some("lost: x"), false, no), (State::Failed, Some("lost"), Some(false)));
+    assert_eq!(told(Some("exit: x"), false, no), (State::Failed, Some("exit"), Some(false)));
+    // No job ends so.
+    assert_eq!(told(Some("output: x"), false, no), (State::Unknown, None, Some(false)));
+    assert_eq!(told(Some("exit: x"), false, yes), (State::Unknown, None, Some(false)));
 }
 
 #[test]
@@ -394,6 +420,7 @@ fn a_collector_that_promdrop_passed_by_is_overdue() {
             definitions: vec![Definition { name: "x".into(), file: Some("x.prom".into()), content, since }],
             holders: &[(textfile::RUN_FILE.to_owned(), published(run(at, source), ""))],
             running: &|_| running,
+            lives: &|_| true,
             now: NOW,
         });
         assert_eq!(status.last_run_timestamp_seconds, Some(at as f64 / 1000.0));

@@ -128,7 +128,7 @@ fn status_shows_it() {
     assert_eq!(status, 1);
     let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let row = &document["collectors"][0];
-    assert_eq!((row["name"].as_str(), row["result"].as_str()), (Some("exec.job"), Some("exit")));
+    assert_eq!((row["name"].as_str(), row["result"].as_str()), (Some("job"), Some("exit")));
     assert_eq!(row["reason"].as_str(), Some("the job exited with status 3"));
     assert!(row["last_run_timestamp_seconds"].as_f64().unwrap() > 1e9);
 }
