@@ -9,6 +9,7 @@ mod support;
 
 mod command;
 mod concurrent;
+mod crontabs;
 mod cumulative;
 mod debian_scripts;
 mod differential;

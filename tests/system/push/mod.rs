@@ -3,7 +3,6 @@
 mod clients;
 mod gateway;
 mod many;
-mod old_queries;
 
 use std::io::Write as _;
 use std::process::Stdio;

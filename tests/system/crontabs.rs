@@ -1,9 +1,10 @@
-//! The user's own script with one word changed, from a real cron into a real Prometheus, where the queries that were
-//! written for the Pushgateway's series see them still.
+//! Crontabs with one word changed, from a real cron into a real Prometheus: the user's own script, whose series the
+//! queries that were written for the Pushgateway's see still, and jobs of a user who is not root.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::support::cron::{Cron, Tables};
@@ -24,6 +25,43 @@ count_netstat_wait_connections=$(netstat -an | grep -i wait | wc -l)
 echo "$label $count_netstat_wait_connections" | promdrop push job/pushgateway1/instance/$instance_name
 "#;
 
+/// Who has a crontab without being root.
+const USER: &str = "nobody";
+
+/// That user's jobs.
+const JOBS: &str = r#"
+* * * * * promdrop exec --quiet-success --expect-every 1m good -- sh -c 'echo noise; echo "t_own 5" >"$PROMDROP_OUTPUT"'
+* * * * * promdrop exec --quiet-success bad -- sh -c 'echo what went wrong; exit 3'
+"#;
+
+/// Lets the group of that user publish, by the commands that the manual gives.
+fn open_to_group(host: &Host) {
+    let way = "chgrp nogroup \"$0\" && chmod 1775 \"$0\" && chmod 755 \"$0/..\"";
+    let status = Command::new("sh").args(["-c", way]).arg(host.textfile_dir()).status().unwrap();
+    assert!(status.success());
+}
+
+fn jobs_tell(prometheus: &Prometheus) {
+    let of = |what: &str, name: &str| format!("promdrop_exec_{what}{{name=\"{name}\",by=\"\"}}");
+    for (what, name, value) in [
+        ("success", "good", 1.0),
+        ("success", "bad", 0.0),
+        ("exit_status", "bad", 3.0),
+        ("output_accepted", "good", 1.0),
+    ] {
+        prometheus
+            .await_query(&of(what, name), PATIENCE, |points| points.len() == 1 && points[0].value == value);
+    }
+    prometheus.await_query("t_own{by=\"\"} == 5", PATIENCE, |points| points.len() == 1);
+    // The manual's alert, which is quiet of a job that succeeds, and of one that was long ago is not.
+    let late = |after: &str| {
+        let last = of("last_success_timestamp_seconds", "good");
+        format!("time() {after} - {last} > 1.5 * {}", of("expected_interval_seconds", "good"))
+    };
+    assert_eq!(prometheus.query(&late("")), []);
+    assert_eq!(prometheus.query(&late("+ 300")).len(), 1);
+}
+
 /// The rules that the manual gives, as they stand there.
 fn rules() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8");
@@ -34,7 +72,7 @@ fn rules() -> String {
 }
 
 #[test]
-fn the_users_script_with_one_word_changed_is_seen_by_the_old_queries() {
+fn crontabs_with_one_word_changed_are_seen_by_old_queries_and_new_ones() {
     need("netstat");
     let _alone = the_machine();
     let host = Host::new();
@@ -61,7 +99,13 @@ fn the_users_script_with_one_word_changed_is_seen_by_the_old_queries() {
         host.textfile_dir().display(),
         script.display()
     );
-    let cron = Cron::start(&Tables { system: &table, users: &[] }, false, &["cron", "-f"]);
+    let jobs = format!(
+        "PATH=/usr/local/bin:/usr/bin:/bin\nPROMDROP_TEXTFILE_DIR={}\n{JOBS}",
+        host.textfile_dir().display()
+    );
+    open_to_group(&host);
+    let tables = Tables { system: &table, users: &[(USER, &jobs)] };
+    let cron = Cron::start(&tables, false, &["cron", "-f"]);
 
     let old = format!("count_netstat_wait_connections{{job=\"pushgateway1\",instance=\"{name}\",by=\"\"}}");
     let seen = prometheus.await_query(&old, PATIENCE, |points| !points.is_empty());
@@ -86,6 +130,12 @@ fn the_users_script_with_one_word_changed_is_seen_by_the_old_queries() {
     let left = prometheus
         .query("{__name__=~\".+\",exported_job=~\".+\"} or {__name__=~\".+\",exported_instance=~\".+\"}");
     assert_eq!(left, []);
+    jobs_tell(&prometheus);
     cron.await_idle();
-    assert_eq!(cron.mails(), [""; 0]);
+    let mails = cron.mails();
+    assert!(!mails.is_empty());
+    for mail in mails {
+        let (head, body) = mail.split_once("\n\n").unwrap();
+        assert!(head.contains(" bad -- ") && body.trim_end() == "what went wrong", "{mail}");
+    }
 }
