@@ -14,7 +14,7 @@ use crate::support::need;
 /// Runs `argv` both ways after `prepare`, whose words come before it; both outcomes.
 fn both_after(prepare: &[&str], argv: &[&OsStr]) -> (Host, Output, Output) {
     let host = Host::new();
-    let exec = host.exec(&[]);
+    let exec = host.plain_exec(&[]);
     let run = |words: Vec<&OsStr>| {
         let mut command = bare(words[0].to_str().unwrap());
         command.args(&words[1..]).output().unwrap()
@@ -36,7 +36,7 @@ fn alike_after(prepare: &[&str], argv: &[&str]) -> Output {
 
 #[track_caller]
 fn alike(argv: &[&str]) -> Output {
-    alike_after(&["env"], argv)
+    alike_after(&["env", "--default-signal"], argv)
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn further_descriptors_are_inherited() {
 fn where_nobody_reads_it_is_ended_as_it_would_be() {
     for words in ["yes", "seq 1 1000000"] {
         let script = format!("set -o pipefail; \"$@\" {words} | head -n1; echo ${{PIPESTATUS[0]}}");
-        let (_, without, with) = both_after(&["bash", "-c", &script, "-"], &[]);
+        let (_, without, with) = both_after(&["env", "--default-signal", "bash", "-c", &script, "-"], &[]);
         assert_eq!(with, without);
         assert!(text(&with.stdout).ends_with("\n141\n"), "{}", text(&with.stdout));
     }
@@ -251,7 +251,7 @@ fn words_after_the_command_are_its_own() {
 #[test]
 fn with_children_that_nobody_can_wait_for_it_runs_and_says_that_nothing_is_told() {
     let host = Host::new();
-    let exec = host.exec(&[]);
+    let exec = host.plain_exec(&[]);
     let mut env = bare("env");
     let place = host.path("tmp");
     fs::create_dir(&place).unwrap();
