@@ -1,7 +1,7 @@
 //! What is told of a job, put into the directory: beside the job, in a thread of its own.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -110,10 +110,10 @@ impl Board {
     }
 }
 
-/// Whether it may be for the job's own metrics that nothing can be published: what was fit for the directory once may
-/// contradict another file by now.
+/// Whether it may be for the job's own metrics that nothing can be published: they may contradict another file, one that
+/// this user may not have give way, or be too large for what room there is.
 fn is_of_own(error: &Error) -> bool {
-    matches!(error.class, Class::Conflict | Class::Invalid | Class::Limit)
+    error.class != Class::Lock
 }
 
 fn new(source: String, file: String) -> Header {
@@ -193,27 +193,10 @@ fn serve(
     answer: &Sender<Answer>,
     sweep: fn(&Directory),
 ) {
-    let mut wait = SHORT;
-    let mut last_one = None;
-    if let Some(began) = began {
-        last_one = loop {
-            match last.recv_timeout(wait) {
-                Ok(last) => break Some(last),
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            let told = board.open().and_then(|directory| match board.tell(&directory, &began, None) {
-                Err(error) if is_of_own(&error) => board.tell(&directory, &began, Some(&[])),
-                told => told,
-            });
-            match told {
-                Err(error) if error.class == Class::Lock => wait = RETRY,
-                // What else is wrong the end tells of.
-                _ => break None,
-            }
-        };
-    }
-    let Some((last, deadline)) = last_one.or_else(|| last.recv().ok()) else { return };
+    let early = began.map_or(Ok(None), |began| tell_of_beginning(board, &began, last));
+    let order = early.and_then(|early| early.map_or_else(|| last.recv(), Ok));
+    // Without one promdrop is at its end.
+    let Ok((last, deadline)) = order else { return };
     let directory = board.open();
     let told = directory.as_ref().map_err(Error::clone).and_then(|directory| {
         let told = board.tell_last(directory, &last, deadline)?;
@@ -228,5 +211,30 @@ fn serve(
     {
         sweep(&directory);
         let _ = directory.sweep_temporaries(SystemTime::now());
+    }
+}
+
+/// Tells of `began`, again and again while a lock is in the way. The end of the run, where that comes first.
+fn tell_of_beginning(
+    board: &Board,
+    began: &Event,
+    last: &Receiver<Order>,
+) -> Result<Option<Order>, RecvError> {
+    let mut wait = SHORT;
+    loop {
+        match last.recv_timeout(wait) {
+            Ok(order) => return Ok(Some(order)),
+            Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let told = board.open().and_then(|directory| match board.tell(&directory, began, None) {
+            Err(error) if is_of_own(&error) => board.tell(&directory, began, Some(&[])),
+            told => told,
+        });
+        match told {
+            Err(error) if error.class == Class::Lock => wait = RETRY,
+            // What else is wrong the end tells of.
+            _ => return Ok(None),
+        }
     }
 }

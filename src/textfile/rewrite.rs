@@ -97,7 +97,7 @@ impl Directory {
         }
     }
 
-    /// As [`rewrite`](Self::rewrite), of a change that can contradict no other file.
+    /// Publishes `file` anew as `change` leaves it, which can contradict no other file.
     ///
     /// # Errors
     /// Where the lock can't be had, or the file not be written.

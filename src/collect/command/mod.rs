@@ -5,18 +5,18 @@
 //! by the format that the definition names ([`output`](super::output)).
 
 mod fields;
-pub mod launch;
+pub(crate) mod launch;
 pub mod limits;
 mod meaning;
 pub mod process;
 mod program;
 pub mod protocol;
-pub mod ready;
+pub(crate) mod ready;
 pub mod secrets;
-pub mod spawn;
+pub(crate) mod spawn;
 mod start;
 mod supervisor;
-pub mod tree;
+pub(crate) mod tree;
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;

@@ -116,7 +116,7 @@ fn both_stop_and_go_on_with_their_group() {
 fn an_alarm_set_before_reaches_the_job() {
     let host = Host::new();
     let exec = host.exec(&[]);
-    let script = "import os,signal,sys; signal.setitimer(signal.ITIMER_REAL, 0.3); os.execv(sys.argv[1], sys.argv[1:])";
+    let script = "import os,signal,sys; signal.setitimer(signal.ITIMER_REAL, 0.3); os.execvp(sys.argv[1], sys.argv[1:])";
     let mut python = super::bare("python3");
     python.args(["-c", script]).arg(exec.get_program()).args(exec.get_args());
     let status = python.args(["sleep", "60"]).status().unwrap();
@@ -145,6 +145,12 @@ fn after_its_time_it_is_ended_with_all_that_descends_from_it() {
         assert_eq!(kill(job, None), Err(nix::errno::Errno::ESRCH));
         assert_eq!((host.runs("timeout"), host.told("success"), host.told("running")), (1.0, 0.0, 0.0));
     }
+    // Told to end, one that is stopped goes on to do what it does then.
+    let host = Host::new();
+    let script = "trap 'echo told; exit 0' TERM; READY; kill -STOP $$; while :; do sleep 0.1; done";
+    let (mut child, _) = start(&host, &["--timeout", "300ms"], script);
+    assert_eq!(await_end(&mut child).code(), Some(124));
+    assert_eq!(text(&child.wait_with_output().unwrap().stdout), "told\n");
     let host = Host::new();
     let output = host.exec_sh(&["--timeout", "1h"], "exit 3");
     assert_eq!((output.status.code(), host.runs("exit"), host.runs("timeout")), (Some(3), 1.0, 0.0));

@@ -14,7 +14,7 @@ import os, pty, select, sys, time
 waits, keys = ([bytes(part, 'ascii').decode('unicode_escape').encode() for part in text.split('|')] for text in sys.argv[1:3])
 pid, fd = pty.fork()
 if pid == 0:
-    os.execv(sys.argv[3], sys.argv[3:])
+    os.execvp(sys.argv[3], sys.argv[3:])
 shown, seen, limit = b'', 0, time.time() + 60
 while time.time() < limit:
     if waits and waits[0] in shown[seen:]:

@@ -115,6 +115,27 @@ impl Host {
     }
 }
 
+/// Two texts of HELP for one name: among root's files the newer one's would go into both.
+#[test]
+fn what_another_users_file_would_have_to_give_way_to_is_left_out() {
+    let host = host();
+    open_to_group(&host);
+    let job = |help: &str| {
+        format!("printf '# HELP a_b {help}.\\n# TYPE a_b gauge\\na_b{{x=\"{help}\"}} 1\\n' >$PROMDROP_OUTPUT")
+    };
+    good(&run(by(&host, ONE, &["exec", "one", "--", "sh", "-c", &job("One")])));
+    let before = host.text("exec.one.prom");
+    let output = run(by(&host, TWO, &["exec", "job", "--", "sh", "-c", &(job("Two") + "; exit 6")]));
+    assert_eq!(output.status.code(), Some(6));
+    let stderr = text(&output.stderr);
+    assert!(stderr.starts_with("promdrop: exec job: its own metrics are not published\n"), "{stderr}");
+    assert_eq!(
+        (host.runs("exit"), host.told("output_accepted"), host.series().has("a_b")),
+        (1.0, 0.0, false)
+    );
+    assert_eq!(host.text("exec.one.prom"), before);
+}
+
 /// A user's run that was lost: another user leaves it, root's run says so and leaves the file the user's.
 #[test]
 fn roots_sweep_mends_what_another_user_may_not() {
