@@ -18,6 +18,7 @@
 //! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
 //! - [`schedule`]: slots and what is due. Pure.
 //! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
+//! - [`migrate`]: a crontab to collectors and jobs of promdrop's. Pure.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
@@ -28,5 +29,6 @@ pub mod diagnostic;
 pub mod exporter;
 pub mod exposition;
 pub mod fnv;
+pub mod migrate;
 pub mod schedule;
 pub mod textfile;
