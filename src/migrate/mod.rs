@@ -15,3 +15,7 @@
 
 pub mod crontab;
 pub mod schedule;
+pub mod shell;
+pub mod stagger;
+pub mod timing;
+mod words;
