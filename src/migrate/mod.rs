@@ -14,8 +14,14 @@
 //! Where one of them doesn't understand something for certain, the line stays as it is, and a comment says why.
 
 pub mod crontab;
+pub mod curl;
+pub mod names;
+pub mod program;
+pub mod pushes;
+pub mod rewrite;
 pub mod schedule;
 pub mod shell;
 pub mod stagger;
 pub mod timing;
 mod words;
+pub mod yaml;
