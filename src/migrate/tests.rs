@@ -1,0 +1,76 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::crontab::{Form, Meaning};
+use super::*;
+
+const SCRIPT: &str = "/x.sh";
+
+fn migrated(text: &str, form: Form, script: &str) -> Migration {
+    let origin = Origin { name: "crontab", form, owner: Some("root") };
+    migrate(text, &origin, &|path| (path == Path::new(SCRIPT)).then(|| script.to_owned()))
+}
+
+/// Lines of the crontab that start something.
+fn jobs(text: &str, form: Form) -> usize {
+    let lines = crontab::read(text, form);
+    assert!(!lines.iter().any(|line| matches!(line.meaning, Meaning::Wrong(_))), "{text}");
+    lines.iter().filter(|line| matches!(line.meaning, Meaning::Job(_))).count()
+}
+
+#[test]
+fn a_job_once_pushed_is_a_collector_or_stays() {
+    let push = "echo x 1 | curl --data-binary @- http://gw/metrics/job/a/instance/$h";
+    let migration = migrated("* * * * * /x.sh\n", Form::User, push);
+    assert_eq!((migration.collectors.len(), jobs(&migration.crontab, Form::User)), (1, 0));
+    for (line, script) in [
+        ("7 3 * * * /x.sh\n", push.to_owned()),
+        ("*/7 * * * * /x.sh\n", push.to_owned()),
+        ("@reboot /x.sh\n", push.to_owned()),
+        ("* * * * * /x.sh\n", format!("{push}\n{push}\n")),
+        ("* * * * * /x.sh\n", format!("if a; then {push}; fi\n")),
+        ("* * * * * /x.sh\n", format!("a && {push}\n")),
+        ("* * * * * /x.sh\n", format!("{push} || exit 1\n")),
+        ("* * * * * /x.sh\n", format!("{push}/user/$u\n")),
+        ("* * * * * /x.sh\n", push.replace("--data", "-X DELETE --data")),
+        ("* * * * * /x.sh\n", push.replace("@-", "@/tmp/file")),
+        ("* * * * * /x.sh\n", push.replace("curl", "curl --unheard-of")),
+        ("* * * * * /x.sh\n", format!("{push}\nmail http://gw/metrics/job/b")),
+        ("* * * * * /x.sh%input\n", push.to_owned()),
+    ] {
+        let migration = migrated(line, Form::User, &script);
+        assert_eq!(migration.collectors, [], "{script}");
+        let (notes, kept) = migration.crontab.rsplit_once("\n").unwrap().0.rsplit_once('\n').unwrap();
+        assert_eq!(format!("{kept}\n"), line, "{script}");
+        assert!(notes.contains("# No collector: "), "{script}: {notes}");
+    }
+}
+
+#[test]
+fn every_line_is_in_the_output() {
+    let text = "# a comment\n\nMAILTO=x\n* * * * * root /x.sh\n61 * * * * root y\n0 3 * * * bob z --all\n";
+    let push = "echo x 1 | curl -d @- http://gw/metrics/job/a";
+    let migration = migrated(text, Form::System, push);
+    for line in ["# a comment\n", "\nMAILTO=x\n", "# * * * * * root /x.sh\n", "# 61 * * * * root y\n"] {
+        assert!(migration.crontab.contains(line), "{line}{}", migration.crontab);
+    }
+    assert!(migration.crontab.contains("\n0 3 * * * bob promdrop exec z --expect-every 1d -- z --all\n"));
+    assert_eq!(migration.problems.len(), 1);
+    assert_eq!(jobs(&migration.crontab, Form::System), 1);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_migrated_and_read_again(
+        text in "((\\* \\* \\* \\* \\* |0 3 \\* \\* \\* |@reboot |A=b|#)?(/x.sh|sleep 5; |cd / && |[ -~]|%|\n){0,12}\n){0,4}",
+        script in "(echo x 1 | curl -d @- http://gw/metrics/job/a|[ -~\n]|[;|&\"'`$(){}<\n]|if |fi|do |done|<<E\n|E\n){0,25}",
+    ) {
+        let migration = migrated(&text, Form::User, &script);
+        if migration.problems.is_empty() {
+            let count = jobs(&text, Form::User);
+            let commented = migration.crontab.lines().filter(|line| line.starts_with("# replaced by ")).count();
+            prop_assert_eq!(jobs(&migration.crontab, Form::User) + commented, count);
+        }
+    }
+}
