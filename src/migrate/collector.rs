@@ -58,8 +58,7 @@ pub fn fitting<'a, 'b>(source: &Source<'_>, survey: &'a Survey<'b>) -> Result<&'
     }
     match (&found.push.body, found.push.method) {
         (_, Method::Delete) | (Body::Nothing, _) => return Err("it deletes a group".to_owned()),
-        (Body::File(_), _) => return Err("it pushes a file".to_owned()),
-        (Body::Inline(_) | Body::Stdin, _) => {}
+        (Body::File(_) | Body::Inline(_) | Body::Stdin, _) => {}
     }
     if !found.is_unconditional() {
         return Err("the push is part of a condition, a loop, a function or a longer pipeline".to_owned());
@@ -70,9 +69,11 @@ pub fn fitting<'a, 'b>(source: &Source<'_>, survey: &'a Survey<'b>) -> Result<&'
     labels(found).map(|_| found)
 }
 
+/// Names and values of labels.
+type Pairs = Vec<(String, String)>;
+
 /// The labels that stay, and what `job` and `instance` were.
-#[allow(clippy::type_complexity)]
-fn labels(found: &Found<'_>) -> Result<(Vec<(String, String)>, Vec<(String, String)>), String> {
+fn labels(found: &Found<'_>) -> Result<(Pairs, Pairs), String> {
     let all = curl::labels(&found.push.group).ok_or("its URL is not understood")?;
     let (mut kept, mut lost) = (Vec::new(), Vec::new());
     for (i, (name, value)) in all.into_iter().enumerate() {

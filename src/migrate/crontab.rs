@@ -87,9 +87,11 @@ fn meaning(number: usize, text: &str, form: Form) -> Meaning {
     }
 }
 
-/// Of a line that sets a variable, its name and value; or what is wrong, and how many bytes from the end of the line.
-#[allow(clippy::type_complexity)]
-fn variable(text: &str) -> Option<Result<(String, String), (usize, &'static str, &'static str)>> {
+/// Bytes from there to the end of the line, what is wrong, and the cure.
+type Amiss = (usize, &'static str, &'static str);
+
+/// Of a line that sets a variable, its name and value; or what is wrong with it.
+fn variable(text: &str) -> Option<Result<(String, String), Amiss>> {
     let (name, rest) = match text.chars().next()? {
         quote @ ('"' | '\'') => text.get(1..)?.split_once(quote)?,
         _ => text.split_at_checked(text.find(|c| c == '=' || is_blank(c))?)?,

@@ -1,12 +1,13 @@
 //! What becomes of each line of a crontab. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::collector::{self, Source};
 use super::crontab::{Form, Job, Line, Meaning, When};
 use super::job::{self, Outcome, Plain};
 use super::names::Names;
-use super::program::{Program, Read, Task, task};
+use super::program::{self, Environment, Program, Read, Task, task};
 use super::pushes::{Survey, survey};
 use super::shell::{self, Script};
 use super::stagger::{self, Staggered};
@@ -126,6 +127,13 @@ impl Planner<'_> {
         if is_ours || (first.staggered.is_none() && first.job.command.contains("promdrop ")) {
             return;
         }
+        if let Some(shell) = strange_shell(&first.environment) {
+            let notes = comment(&format!(
+                "Kept as it is: {shell} reads its command, and that shell is not known here."
+            ));
+            self.plan.lines.insert(first.line.number, Fate { notes, then: Then::Stays });
+            return;
+        }
         let note = match task(first.core(), &first.environment, self.read) {
             Task::Shell(program) if self.pushes(series, &program) => return,
             Task::Shell(_) | Task::Other(None) => String::new(),
@@ -184,7 +192,9 @@ impl Planner<'_> {
                 self.plan.intervals.extend(timing.interval);
             }
             Err(why) => {
-                let notes = kept(program, survey, &why);
+                let file = program.path.as_ref().map(|path| path.display().to_string());
+                let notes =
+                    comment(&format!("No collector: {why}.")) + &replacements(file, &program.text, survey);
                 for (entry, notes) in
                     series.iter().zip(std::iter::once(notes).chain(std::iter::repeat(String::new())))
                 {
@@ -218,6 +228,7 @@ impl Planner<'_> {
             (None, None, When::At(_)) => comment("Its time never comes."),
             _ => String::new(),
         };
+        notes += &named(&first.job.command, self.read);
         if self.origin.form == Form::User && first.job.command.starts_with("root ") {
             notes += &comment("The command begins with `root`: a system crontab is read with --system.");
         }
@@ -262,26 +273,53 @@ fn runs_promdrop(statements: &[shell::Statement]) -> bool {
     })
 }
 
-/// Why lines stay pushes, and what to change in the script.
-fn kept(program: &Program, survey: &Survey<'_>, why: &str) -> String {
-    let file = program.path.as_ref().map(|path| path.display().to_string());
-    let mut notes = comment(&format!("No collector: {why}."));
+/// What to change in the script `file`, or why that can't be said.
+fn replacements(file: Option<String>, text: &str, survey: &Survey<'_>) -> String {
+    let mut notes = String::new();
     for unknown in &survey.unclear {
-        let line = line_of(&program.text, unknown.at);
-        let at = file.as_ref().map_or_else(String::new, |file| format!("{file}, line {line}: "));
+        let at = file
+            .as_ref()
+            .map_or_else(String::new, |file| format!("{file}, line {}: ", line_of(text, unknown.at)));
         notes += &comment(&format!("Not understood: {at}{}.", unknown.message));
     }
     let Some(file) = file else {
         return notes;
     };
     for found in &survey.pushes {
-        let line = line_of(&program.text, found.simple.span.start);
+        let line = line_of(text, found.simple.span.start);
         notes += &comment(&format!("In {file}, line {line}, replace"));
-        notes += &quoted(program.text.get(found.simple.span.clone()).unwrap_or_default());
+        notes += &quoted(text.get(found.simple.span.clone()).unwrap_or_default());
         notes += "# with\n";
-        notes += &quoted(&found.replacement(&program.text));
+        notes += &quoted(&found.replacement(text));
     }
     notes
+}
+
+/// The same for scripts that a line only names, such as behind `flock` or in a longer command.
+fn named(command: &str, read: Read<'_>) -> String {
+    let words = command.split(|c: char| c.is_whitespace() || "\"'`;&|()<>=".contains(c));
+    let paths: BTreeSet<&Path> = words.filter(|word| word.starts_with('/')).map(Path::new).collect();
+    let texts = paths
+        .into_iter()
+        .filter_map(|path| Some((path, read(path).filter(|text| text.contains(curl::MARK))?)));
+    let notes = texts.filter(|(_, text)| program::shebang(text).is_some()).map(|(path, text)| {
+        let file = path.display().to_string();
+        match shell::parse(&text) {
+            Ok(script) => replacements(Some(file), &text, &survey(&text, &script)),
+            Err(unknown) => {
+                let survey = Survey { unclear: vec![unknown], ..Survey::default() };
+                replacements(Some(file), &text, &survey)
+            }
+        }
+    });
+    notes.collect()
+}
+
+/// The shell that a crontab names, if it is none like sh.
+fn strange_shell(environment: &Environment) -> Option<&str> {
+    let shell = program::variable(environment, "SHELL")?;
+    let name = shell.rsplit('/').next().unwrap_or_default();
+    (!["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"].contains(&name)).then_some(shell)
 }
 
 /// A job that runs so often is a collector, if it prints numbers.

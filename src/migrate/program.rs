@@ -128,7 +128,7 @@ fn find(
 }
 
 /// The shell that a script names in its first line, or sh where it names none; `None` where it names another program.
-fn shebang(text: &str) -> Option<Vec<String>> {
+pub fn shebang(text: &str) -> Option<Vec<String>> {
     let Some(first) = text.strip_prefix("#!") else { return Some(vec!["/bin/sh".to_owned()]) };
     let first = first.lines().next().unwrap_or_default().trim();
     // The kernel hands all that follows on as one argument.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::curl::Body;
 use super::pushes::{Found, edited};
-use super::shell::{Command, Kind, Redirect, Script, Simple, Statement, quote_parts};
+use super::shell::{Command, Kind, Redirect, Script, Simple, Statement, Word, quote_parts};
 
 /// A script whose stdout is the exposition text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +15,10 @@ pub struct Printing {
     pub aside: Option<u32>,
 }
 
-/// Commands that print nothing where they are given arguments, unless something is wrong.
-const SILENT: [&str; 27] = [
-    ":", "[", "cd", "chmod", "chown", "declare", "export", "kill", "let", "ln", "local", "mkdir", "read",
-    "readonly", "rm", "rmdir", "set", "shopt", "sleep", "test", "touch", "trap", "typeset", "umask", "unset",
-    "cp", "mv",
+/// Commands that print nothing where they are given arguments, none of which asks for more words.
+const SILENT: [&str; 25] = [
+    ":", "[", "cd", "chmod", "chown", "cp", "declare", "export", "kill", "let", "ln", "local", "mkdir", "mv",
+    "read", "readonly", "rm", "rmdir", "set", "shopt", "sleep", "test", "touch", "typeset", "unset",
 ];
 
 /// Commands whose failure is one of the script, so that they may be its last.
@@ -54,6 +53,9 @@ fn edits(text: &str, found: &Found<'_>, aside: Option<u32>) -> Vec<(Range<usize>
     let all = simple.span.clone();
     if let Body::Inline(parts) = &found.push.body {
         return vec![(all, format!("printf '%s\\n' {}{to}", quote_parts(parts)))];
+    }
+    if let Body::File(parts) = &found.push.body {
+        return vec![(all, format!("cat {}{to}", quote_parts(parts)))];
     }
     let inputs = simple.redirects.iter().filter(|redirect| redirect.is_input());
     let inputs: String =
@@ -91,6 +93,10 @@ fn is_faithful(command: &Command) -> bool {
 /// Whether a statement may write to the script's stdout.
 fn may_print(statement: &Statement) -> bool {
     let Some(last) = statement.commands.last() else { return false };
+    // It may lead stdout elsewhere for all that follows.
+    if last.simple().and_then(Simple::program).is_some_and(|program| program == "exec") {
+        return true;
+    }
     // What is piped on is not printed.
     if last.redirects().iter().any(leads_away) {
         return false;
@@ -111,7 +117,11 @@ fn leads_away(redirect: &Redirect) -> bool {
 fn is_silent(simple: &Simple) -> bool {
     let bare = [":", "true", "false", "exit", "return", "shift"];
     let is_among = |names: &[&str]| simple.program().is_some_and(|program| names.contains(&program.as_str()));
-    simple.words.is_empty() || is_among(&bare) || (simple.words.len() > 1 && is_among(&SILENT))
+    let asks = |word: &Word| {
+        word.constant().is_some_and(|text| text.starts_with('-') && text.contains(['v', 'p', 'l']))
+    };
+    let is_asked = simple.words.len() > 1 && !simple.words.iter().skip(1).any(asks);
+    simple.words.is_empty() || is_among(&bare) || (is_asked && is_among(&SILENT))
 }
 
 /// A descriptor that the script does not use.
@@ -150,6 +160,10 @@ mod tests {
             ("#!/bin/sh\ncat <<EOF | CURL\nx 1\nEOF\n", "cat <<EOF\nx 1\nEOF\n"),
             ("CURL <<EOF\nx 1\nEOF\n", "cat <<EOF\nx 1\nEOF\n"),
             ("CURL </tmp/x", "cat </tmp/x"),
+            (
+                "rm -f $t; date >$t; curl --data-binary \"@$t\" gw/metrics/job/a",
+                "rm -f $t; date >$t; cat \"${t}\"",
+            ),
             ("CURL <<< 'x 1'", "cat <<< 'x 1'"),
             // grep's status was not the script's.
             ("grep -c a b | CURL", "grep -c a b | cat"),
@@ -172,6 +186,9 @@ mod tests {
             ("echo x 1 | CURL\necho done\n", "exec 3>&1 1>&2\necho x 1 >&3\necho done\n"),
             ("if a; then echo b; fi\nx | CURL\n", "exec 3>&1 1>&2\nif a; then echo b; fi\nx | cat >&3\n"),
             ("exec 3>/tmp/x\nfoo\necho x | CURL\n", "exec 4>&1 1>&2\nexec 3>/tmp/x\nfoo\necho x >&4\n"),
+            ("exec >/dev/null\necho x | CURL\n", "exec 3>&1 1>&2\nexec >/dev/null\necho x >&3\n"),
+            ("trap 'echo y' EXIT\necho x | CURL\n", "exec 3>&1 1>&2\ntrap 'echo y' EXIT\necho x >&3\n"),
+            ("rm -vf y\necho x | CURL\n", "exec 3>&1 1>&2\nrm -vf y\necho x >&3\n"),
             (
                 "foo >&1\ncurl -d 'x 1' http://gw/metrics/job/a",
                 "exec 3>&1 1>&2\nfoo >&1\nprintf '%s\\n' 'x 1' >&3\n",

@@ -34,7 +34,6 @@ fn a_job_once_pushed_is_a_collector_or_stays() {
         ("* * * * * /x.sh\n", format!("{push} || exit 1\n")),
         ("* * * * * /x.sh\n", format!("{push}/user/$u\n")),
         ("* * * * * /x.sh\n", push.replace("--data", "-X DELETE --data")),
-        ("* * * * * /x.sh\n", push.replace("@-", "@/tmp/file")),
         ("* * * * * /x.sh\n", push.replace("curl", "curl --unheard-of")),
         ("* * * * * /x.sh\n", format!("{push}\nmail http://gw/metrics/job/b")),
         ("* * * * * /x.sh%input\n", push.to_owned()),
@@ -58,6 +57,28 @@ fn every_line_is_in_the_output() {
     assert!(migration.crontab.contains("\n0 3 * * * bob promdrop exec z --expect-every 1d -- z --all\n"));
     assert_eq!(migration.problems.len(), 1);
     assert_eq!(jobs(&migration.crontab, Form::System), 1);
+}
+
+#[test]
+fn a_script_that_a_line_only_names_is_looked_into() {
+    let push = "a | curl -d @- gw/metrics/job/x\n";
+    for command in
+        ["flock -n /run/lock/x /x.sh", "test -e /x.sh && /x.sh", "bash -c '/x.sh'", "/x.sh | logger"]
+    {
+        let migration = migrated(&format!("* * * * * {command}\n"), Form::User, push);
+        let told =
+            "# In /x.sh, line 1, replace\n#   curl -d @- gw/metrics/job/x\n# with\n#   promdrop push job/x\n";
+        assert!(migration.crontab.starts_with(told), "{command}: {}", migration.crontab);
+        assert!(migration.crontab.contains("\n* * * * * promdrop exec "), "{command}: {}", migration.crontab);
+    }
+}
+
+#[test]
+fn what_another_shell_reads_stays() {
+    let text = "SHELL=/usr/bin/fish\n* * * * * a\nSHELL=/bin/bash\n* * * * * a\n";
+    let expected = "SHELL=/usr/bin/fish\n# Kept as it is: /usr/bin/fish reads its command, and that shell is not known \
+                    here.\n* * * * * a\nSHELL=/bin/bash\n* * * * * promdrop exec a --expect-every 1m -- a\n";
+    assert_eq!(migrated(text, Form::User, "").crontab, expected);
 }
 
 proptest! {

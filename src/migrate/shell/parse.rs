@@ -26,6 +26,9 @@ pub(super) struct Pending {
     pub(super) strips_tabs: bool,
 }
 
+/// A compound command without its redirections.
+type Inside = (Kind, Vec<Word>, Vec<Statement>);
+
 /// Reads a script.
 ///
 /// # Errors
@@ -156,11 +159,7 @@ impl Parser<'_> {
         self.finish(start, compound)
     }
 
-    fn finish(
-        &mut self,
-        start: usize,
-        (kind, head, body): (Kind, Vec<Word>, Vec<Statement>),
-    ) -> Result<Command, Unknown> {
+    fn finish(&mut self, start: usize, (kind, head, body): Inside) -> Result<Command, Unknown> {
         let mut redirects = Vec::new();
         let mut end = self.at;
         loop {
@@ -174,8 +173,7 @@ impl Parser<'_> {
     }
 
     /// The compound command that a reserved word begins here.
-    #[allow(clippy::type_complexity)]
-    fn compound(&mut self) -> Result<Option<(Kind, Vec<Word>, Vec<Statement>)>, Unknown> {
+    fn compound(&mut self) -> Result<Option<Inside>, Unknown> {
         let start = self.at;
         let words =
             ["{", "if", "while", "until", "for", "select", "case", "function", "[[", "coproc", "time"];
@@ -241,7 +239,7 @@ impl Parser<'_> {
         }
     }
 
-    fn for_loop(&mut self, start: usize) -> Result<(Kind, Vec<Word>, Vec<Statement>), Unknown> {
+    fn for_loop(&mut self, start: usize) -> Result<Inside, Unknown> {
         self.skip_blanks();
         let mut head = Vec::new();
         if self.take("((") {
@@ -305,7 +303,7 @@ impl Parser<'_> {
         }
     }
 
-    fn function_body(&mut self) -> Result<(Kind, Vec<Word>, Vec<Statement>), Unknown> {
+    fn function_body(&mut self) -> Result<Inside, Unknown> {
         self.skip_lines()?;
         let start = self.at;
         self.depth += 1;
