@@ -164,15 +164,12 @@ impl Variables {
 }
 
 impl Found<'_> {
-    /// Whether its pipeline runs once, whatever else happens.
+    /// Whether its pipeline runs once, whatever else happens. What comes after it, `|| logger failed`, may stay.
     pub fn is_unconditional(&self) -> bool {
         let statement = self.statement;
         let is_last = self.place + 1 == statement.commands.len();
-        self.is_outermost
-            && is_last
-            && !statement.joined
-            && !statement.negated
-            && statement.after == After::Next
+        let is_free = !statement.joined && !statement.negated && statement.after != After::Background;
+        self.is_outermost && is_last && is_free
     }
 
     /// What `promdrop push` takes the place of the call of curl with.

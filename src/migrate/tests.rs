@@ -24,6 +24,12 @@ fn a_job_once_pushed_is_a_collector_or_stays() {
     let push = "echo x 1 | curl --data-binary @- http://gw/metrics/job/a/instance/$h";
     let migration = migrated("* * * * * /x.sh\n", Form::User, push);
     assert_eq!((migration.collectors.len(), jobs(&migration.crontab, Form::User)), (1, 0));
+    let migration = migrated("* * * * * /x.sh\n", Form::User, &format!("{push} || logger failed\n"));
+    let (_, yaml) = &migration.collectors[0];
+    assert!(
+        yaml.ends_with("\n  shell: |\n    exec 3>&1 1>&2\n    echo x 1 >&3 || logger failed\n"),
+        "{yaml}"
+    );
     for (line, script) in [
         ("7 3 * * * /x.sh\n", push.to_owned()),
         ("*/7 * * * * /x.sh\n", push.to_owned()),
@@ -31,7 +37,9 @@ fn a_job_once_pushed_is_a_collector_or_stays() {
         ("* * * * * /x.sh\n", format!("{push}\n{push}\n")),
         ("* * * * * /x.sh\n", format!("if a; then {push}; fi\n")),
         ("* * * * * /x.sh\n", format!("a && {push}\n")),
-        ("* * * * * /x.sh\n", format!("{push} || exit 1\n")),
+        ("* * * * * /x.sh\n", format!("{push} &\n")),
+        ("* * * * * /x.sh\n", format!("! {push}\n")),
+        ("* * * * * /x.sh\n", format!("{push} | logger\n")),
         ("* * * * * /x.sh\n", format!("{push}/user/$u\n")),
         ("* * * * * /x.sh\n", push.replace("--data", "-X DELETE --data")),
         ("* * * * * /x.sh\n", push.replace("curl", "curl --unheard-of")),
