@@ -67,6 +67,55 @@ fn every_line_is_in_the_output() {
     assert_eq!(jobs(&migration.crontab, Form::System), 1);
 }
 
+/// What the shell of cron runs of each line.
+fn lines_of(text: &str, form: Form) -> Vec<String> {
+    migrated(text, form, "")
+        .crontab
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn only_lines_of_one_schedule_user_and_environment_are_one_series() {
+    let is_one = |other: &str| {
+        let text = format!("* * * * * root a\n{other} sleep 30; a\n");
+        let lines = lines_of(&text, Form::System);
+        let first = lines[0].contains("exec a --expect-every 30s");
+        assert_eq!(
+            first,
+            lines.iter().any(|line| line.contains("sleep 30; promdrop exec a --expect-every 30s")),
+            "{text}"
+        );
+        first
+    };
+    assert!(is_one("* * * * * root"));
+    assert!(!is_one("*/2 * * * * root"));
+    assert!(!is_one("* * * * * bob"));
+    assert!(!is_one("A=b\n* * * * * root"));
+}
+
+#[test]
+fn what_no_program_is_goes_through_a_shell() {
+    for (command, expected) in [
+        ("a 'b c' >/dev/null 2>&1", "promdrop exec a --expect-every 1m -- a 'b c' >/dev/null 2>&1"),
+        ("A=1 >/x a", "A=1 >/x promdrop exec a --expect-every 1m -- a"),
+        ("cd /x && a &", "cd /x && promdrop exec a --expect-every 1m -- a &"),
+        ("sleep 5; a | b", "sleep 5; promdrop exec a --expect-every 1m -- /bin/sh -c 'a | b'"),
+        (". /etc/a", "promdrop exec job --expect-every 1m -- /bin/sh -c '. /etc/a'"),
+        ("umask 077; a \\%", "promdrop exec a --expect-every 1m -- /bin/sh -c 'umask 077; a \\%'"),
+        ("! a", "promdrop exec a --expect-every 1m -- /bin/sh -c '! a'"),
+        ("~/a", "promdrop exec a --expect-every 1m -- /bin/sh -c '~/a'"),
+        ("a%b\\%", "promdrop exec a --expect-every 1m -- a%b\\%"),
+        ("/usr/bin/promdrop run", "/usr/bin/promdrop run"),
+        ("x | promdrop write x", "x | promdrop write x"),
+    ] {
+        let lines = lines_of(&format!("* * * * * {command}\n"), Form::User);
+        assert_eq!(lines, [format!("* * * * * {expected}")]);
+    }
+}
+
 #[test]
 fn a_script_that_a_line_only_names_is_looked_into() {
     let push = "a | curl -d @- gw/metrics/job/x\n";
