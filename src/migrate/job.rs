@@ -15,6 +15,9 @@ const BUILTINS: [&str; 22] = [
     "read", "return", "set", "shift", "source", "trap", "ulimit", "umask", "unset",
 ];
 
+/// What `promdrop exec` can expect at most: a leap year, in milliseconds.
+const LONGEST_EXPECTED: u64 = 366 * 24 * 60 * 60 * 1000;
+
 /// What becomes of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -53,8 +56,8 @@ impl Plain<'_> {
         let command = &self.job.command;
         let at = self.staggered.filter(|staggered| staggered.is_plain).map_or(0, |staggered| staggered.at);
         let (before, core) = command.split_at_checked(at).unwrap_or(("", command));
-        let every =
-            timing.longest.map_or_else(String::new, |time| format!(" --expect-every {}", duration(time)));
+        let expected = timing.longest.filter(|time| *time <= LONGEST_EXPECTED);
+        let every = expected.map_or_else(String::new, |time| format!(" --expect-every {}", duration(time)));
         let exec = format!("promdrop exec {name}{every} -- ");
         let script = shell::parse(core).ok();
         let rewritten = match script.as_ref().and_then(runnable) {

@@ -117,6 +117,13 @@ fn what_no_program_is_goes_through_a_shell() {
 }
 
 #[test]
+fn what_comes_less_than_yearly_is_not_expected() {
+    assert_eq!(lines_of("@yearly a\n", Form::User), ["@yearly promdrop exec a --expect-every 366d -- a"]);
+    assert_eq!(lines_of("0 0 29 2 * a\n", Form::User), ["0 0 29 2 * promdrop exec a -- a"]);
+    assert_eq!(lines_of("@reboot a\n", Form::User), ["@reboot promdrop exec a -- a"]);
+}
+
+#[test]
 fn a_script_that_a_line_only_names_is_looked_into() {
     let push = "a | curl -d @- gw/metrics/job/x\n";
     for command in
