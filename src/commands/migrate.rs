@@ -12,10 +12,8 @@ use crate::diagnostic;
 use crate::migrate::crontab::Form;
 use crate::migrate::{Migration, Origin, migrate};
 
-/// The largest crontab that is read; cron itself takes no larger one.
-const MAX_CRONTAB: u64 = 1 << 20;
-/// The largest script.
-const MAX_SCRIPT: u64 = 256 << 10;
+/// The largest crontab or script that is read.
+const MOST: u64 = 256 << 10;
 
 /// Where users' crontabs lie, each under its owner's name.
 const SPOOLS: [&str; 3] = ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"];
@@ -30,8 +28,8 @@ fn carry_out(arguments: &Migrate) -> Result<u8, String> {
     let file = arguments.file.as_deref().filter(|file| *file != Path::new("-"));
     let name = file.map_or_else(|| "stdin".to_owned(), |file| file.display().to_string());
     let text = match file {
-        Some(file) => File::open(file).and_then(|file| text_of(file, MAX_CRONTAB)),
-        None => text_of(io::stdin().lock(), MAX_CRONTAB),
+        Some(file) => File::open(file).and_then(|file| text_of(file, MOST)),
+        None => text_of(io::stdin().lock(), MOST),
     };
     let text = text.map_err(|error| format!("{name}: can't be read: {error}"))?;
     let is_system = arguments.system || file.is_some_and(is_of_system);
@@ -70,8 +68,8 @@ fn text_of(input: impl Read, most: u64) -> io::Result<String> {
 
 /// A script that a crontab calls. No device or FIFO is opened.
 fn script(path: &Path) -> Option<String> {
-    let is_file = path.metadata().is_ok_and(|found| found.is_file() && found.len() <= MAX_SCRIPT);
-    let text = is_file.then(|| File::open(path).and_then(|file| text_of(file, MAX_SCRIPT)).ok())?;
+    let is_file = path.metadata().is_ok_and(|found| found.is_file() && found.len() <= MOST);
+    let text = is_file.then(|| File::open(path).and_then(|file| text_of(file, MOST)).ok())?;
     text.filter(|text| !text.contains('\0'))
 }
 

@@ -84,10 +84,21 @@ impl Entry<'_> {
 pub fn make(lines: &[Line], origin: &Origin<'_>, read: Read<'_>) -> Plan {
     let mut planner = Planner { origin, read, names: Names::default(), plan: Plan::default() };
     let mut series: Vec<Vec<Entry<'_>>> = Vec::new();
+    let mut of_command: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for entry in entries(lines) {
-        match series.iter_mut().find(|series| series.first().is_some_and(|first| first.is_one_with(&entry))) {
+        let places = of_command.entry(entry.core().to_owned()).or_default();
+        let is_one = |place: &&usize| {
+            series
+                .get(**place)
+                .and_then(|series| series.first())
+                .is_some_and(|first| first.is_one_with(&entry))
+        };
+        match places.iter().find(is_one).copied().and_then(|place| series.get_mut(place)) {
             Some(series) => series.push(entry),
-            None => series.push(vec![entry]),
+            None => {
+                places.push(series.len());
+                series.push(vec![entry]);
+            }
         }
     }
     for series in &series {

@@ -228,11 +228,9 @@ fn a_file_is_read_and_its_path_tells_whose_it_is() {
     fs::write(&path, b"# a\n* * * * * \xff\n").unwrap();
     let said = format!("promdrop: {}: can't be read: line 2 is not UTF-8\n", path.display());
     assert_eq!(file(&[path.to_str().unwrap()]), (2, String::new(), said));
-    fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
-    let said = format!(
-        "promdrop: {}: can't be read: there is more than the 1048576 bytes allowed\n",
-        path.display()
-    );
+    fs::write(&path, "#".repeat((256 << 10) + 1)).unwrap();
+    let said =
+        format!("promdrop: {}: can't be read: there is more than the 262144 bytes allowed\n", path.display());
     assert_eq!(file(&[path.to_str().unwrap()]), (2, String::new(), said));
     assert_eq!(file(&["--system", "--user", "x"]).0, 2);
 }
