@@ -153,6 +153,15 @@ pub enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Print what takes the place of a crontab: collectors, and lines with promdrop exec and push
+    ///
+    /// Lines that differ in a leading sleep alone become one collector; a script that ends in a push to a Pushgateway
+    /// becomes one that prints. What can't be translated stays as it is, with a comment that says why. Nothing is
+    /// changed. Exit status: 1 where a line is none of a crontab.
+    #[command(
+        after_help = "Example, of a user's crontab:\n  crontab -l -u bob | promdrop migrate --user bob"
+    )]
+    Migrate(Migrate),
 }
 
 /// What `promdrop run` is told.
@@ -239,4 +248,21 @@ pub struct Exec {
     /// The job and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
+}
+
+/// What `promdrop migrate` is told.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The crontab, or - for stdin [default: stdin]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// It has a field for the user, as /etc/crontab and the files of /etc/cron.d have, which are known by their path
+    #[arg(long)]
+    pub system: bool,
+    /// Whose crontab it is [default: of a file in /var/spool/cron, its name]
+    #[arg(long, value_name = "USER", conflicts_with = "system")]
+    pub user: Option<String>,
+    /// Write the collectors into this directory, and print only the crontab; no file is overwritten
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
 }

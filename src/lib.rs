@@ -20,6 +20,7 @@
 //! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
 //! - [`push`]: groups as a Pushgateway has them. Pure, but for the host's own names.
 //! - [`exec`]: a job of `promdrop exec`: how it is started and waited for, and what its file tells of it.
+//! - [`migrate`]: a crontab to collectors and jobs of promdrop's. Pure.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
@@ -31,6 +32,7 @@ pub mod exec;
 pub mod exporter;
 pub mod exposition;
 pub mod fnv;
+pub mod migrate;
 pub mod push;
 pub mod schedule;
 pub mod textfile;

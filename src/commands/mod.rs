@@ -5,6 +5,7 @@ pub mod check;
 pub mod exec;
 mod input;
 pub mod lint;
+pub mod migrate;
 pub mod prune;
 pub mod push;
 pub mod run;
@@ -49,6 +50,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
         Command::Prune { all, dry_run } => prune::run(places, *all, *dry_run),
         Command::Status { json } => status::run(places, *json),
         Command::Lint { paths, json, strict } => lint::run(paths, places, *json, *strict),
+        Command::Migrate(arguments) => migrate::run(arguments),
     }
 }
 

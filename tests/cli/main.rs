@@ -6,6 +6,7 @@
 mod config;
 mod lint;
 mod man;
+mod migrate;
 mod outputs;
 mod push;
 mod run;
