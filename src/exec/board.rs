@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::unistd::geteuid;
 
 use super::families::{families, observe};
-use super::record::{Event, Own, take_in};
+use super::record::{Event, Own, Verdict, take_in};
 use super::{About, life};
 use crate::exposition::{Family, OWN_PREFIX};
 use crate::textfile::{self, Class, Directory, Error, Header, Kind, State};
@@ -75,8 +75,8 @@ impl Board {
         header.max_age = self.about.max_age;
         take_in(&mut header, event, &life::lives);
         let times = match event {
-            Event::Ended(ended, ..) => vec![ended.duration],
-            Event::Began(..) | Event::Skipped => Vec::new(),
+            Event::Ended(ended, ..) if ended.verdict != Verdict::Spawn => vec![ended.duration],
+            Event::Ended(..) | Event::Began(..) | Event::Skipped => Vec::new(),
         };
         all.extend(observe(&self.about, &mut header.state, &times));
         all.extend(families(&self.about, &header));

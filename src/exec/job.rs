@@ -105,12 +105,8 @@ impl Job {
             if limit.is_settled() && !matches!(ended, Ok(None)) {
                 break ended.ok().flatten();
             }
-            let wait = match ended {
-                // Only what it has started is left to be ended.
-                Ok(None) | Err(_) => limit.enforce(self.pid),
-                Ok(Some(_)) if limit.is_over() => limit.enforce(self.pid),
-                Ok(Some(_)) => Duration::ZERO,
-            };
+            // Once it has ended, for what it has started.
+            let wait = limit.enforce(self.pid);
             self.take_in(signals, wait, tap.as_deref_mut());
         };
         let (at, duration) = (now(), self.clock.elapsed());

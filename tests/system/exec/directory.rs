@@ -75,7 +75,7 @@ fn one_that_is_not_for_this_user() {
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
     let by_nobody = || {
-        let exec = host.exec(&[]);
+        let exec = host.plain_exec(&[]);
         let mut setpriv = super::bare("setpriv");
         setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(host.path("promdrop"));
         setpriv.args(exec.get_args());

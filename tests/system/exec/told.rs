@@ -71,6 +71,9 @@ fn the_histogram_goes_on_over_runs() {
     for _ in 0..3 {
         host.exec_sh(&["--buckets", "1ms, 20s,1m"], "sleep 0.1");
     }
+    // One that could not be started took no time.
+    host.exec(&["--buckets", "1ms, 20s,1m"]).arg("no-such-program").output().unwrap();
+    assert_eq!(host.runs("spawn"), 1.0);
     let series = host.series();
     let bucket =
         |le| series.value("promdrop_exec_run_duration_seconds_bucket", &[("name", NAME), ("le", le)]);
