@@ -33,6 +33,8 @@ pub(super) struct Staged {
     text: Vec<u8>,
     facts: Facts,
     temporary: NamedTempFile,
+    /// Whether it is the user's whose it was.
+    is_its_users: bool,
 }
 
 impl Directory {
@@ -52,15 +54,17 @@ impl Directory {
         let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
         let temporary = self.write(path, &text)?;
         // Whose it was it stays, as far as this user may say so: in a sticky directory nobody else could replace it.
-        let _ = fchown(temporary.as_file(), Some(Uid::from_raw(old.st_uid)), Some(Gid::from_raw(old.st_gid)));
+        let owner = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+        let given = fchown(temporary.as_file(), Some(owner.0), Some(owner.1));
+        let is_its_users = given.is_ok() || owner.0 == geteuid();
         let modified = TimeSpec::new(old.st_mtime, old.st_mtime_nsec);
         futimens(temporary.as_file().as_fd(), &modified, &modified).map_err(failed("keep its time"))?;
-        Ok(Some(Change::Written(Staged { file: file.to_owned(), text, facts, temporary })))
+        Ok(Some(Change::Written(Staged { file: file.to_owned(), text, facts, temporary, is_its_users })))
     }
 
     /// Puts in place what was staged. `survey` is told. The caller holds the lock still.
     pub(super) fn put(&self, survey: &mut Survey<Seen>, change: Change) -> Result<(), Error> {
-        let Staged { file, text, facts, temporary } = match change {
+        let Staged { file, text, facts, temporary, .. } = match change {
             Change::Written(staged) => staged,
             Change::Removed(file) => return self.remove(survey, &file),
         };
@@ -70,6 +74,25 @@ impl Directory {
             survey.note(&file, &stat, Seen { owner: Owner::of(&header), facts });
         }
         Ok(())
+    }
+
+    /// As [`rewrite`](Self::rewrite), unless that would take `file` from the user whose it is, who could never replace it again
+    /// in a sticky directory; whether it was done.
+    pub(super) fn rewrite_for_its_user(
+        &self,
+        survey: &mut Survey<Seen>,
+        file: &str,
+        change: impl FnOnce(&mut Header, &mut Vec<Family>),
+    ) -> Result<bool, Error> {
+        match self.stage(file, change)? {
+            Some(Change::Written(Staged { is_its_users: false, .. }))
+                if self.stat().st_mode & 0o1000 != 0 =>
+            {
+                Ok(false)
+            }
+            Some(change) => self.put(survey, change).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// As [`put`](Self::put), of what contradicts nothing in the directory as it is now.

@@ -132,7 +132,12 @@ impl Directory {
                     // Where there is no room to write it anew, it is better gone than a lie.
                     .or_else(|_| self.remove(&mut survey, &swept.file)),
                 // With its counters, which nobody else has: the next sweep tries again.
-                Fate::Lost => self.rewrite(&mut survey, &swept.file, mending.lost),
+                Fate::Lost => match self.rewrite_for_its_user(&mut survey, &swept.file, mending.lost) {
+                    Ok(true) => Ok(()),
+                    // Root's too, where it may give no file away: a service's, say.
+                    Ok(false) => continue,
+                    Err(error) => Err(error),
+                },
             };
             match done {
                 Ok(()) => sweep.done.push(swept),

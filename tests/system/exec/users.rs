@@ -159,7 +159,17 @@ fn roots_sweep_mends_what_another_user_may_not() {
     good(&run(by(&host, TWO, &["write", "w", "--allow-empty"])));
     let prune = run(by(&host, TWO, &["prune"]));
     good(&prune);
-    assert_eq!((text(&prune.stdout), host.text(FILE)), (String::new(), before));
+    assert_eq!((text(&prune.stdout), host.text(FILE)), (String::new(), before.clone()));
+    // Nor root, where it could not leave it the user's: as the service, without CAP_CHOWN.
+    let mut confined = super::bare("setpriv");
+    confined.args(["--bounding-set=-chown", "--inh-caps=-chown"]).arg(host.path("promdrop"));
+    let confined = run({
+        confined.args(host.promdrop().get_args()).arg("prune");
+        confined
+    });
+    good(&confined);
+    assert_eq!((text(&confined.stdout), host.text(FILE)), (String::new(), before));
+    assert_eq!(host.textfile_dir().join(FILE).metadata().unwrap().uid(), ONE);
     assert!(host.sweep().contains("its job is gone without a word"));
     let series = Series::parse(&host.text(FILE));
     assert_eq!(series.value("promdrop_exec_running", &[("name", "job")]), 0.0);
