@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::State;
 use super::health::seconds;
 use crate::exposition::{Descriptor, Family, Kind};
 use crate::schedule::Slots;
@@ -74,17 +73,14 @@ impl Overall {
     /// As [`Directory::publish`].
     pub fn publish(&self, directory: &Directory, source: &Path) -> Result<(), textfile::Error> {
         let header = textfile::Header {
-            kind: textfile::Kind::Collector,
-            source: source.display().to_string(),
-            file: textfile::RUN_FILE.to_owned(),
             slot: Some(slots().at(self.began)),
             last_success: Some(self.began),
             max_age: Some(MAX_AGE),
-            definition: None,
-            stale: false,
-            failure: None,
-            running: Vec::new(),
-            state: State::default(),
+            ..textfile::Header::new(
+                textfile::Kind::Collector,
+                source.display().to_string(),
+                textfile::RUN_FILE,
+            )
         };
         directory.publish(&header, &self.families())
     }

@@ -12,7 +12,7 @@ use crate::collect::runner::{now, refusal, said};
 use crate::collect::{Failure, Outcome};
 use crate::exposition::{Family, Labels};
 use crate::push::{self, Group, Host};
-use crate::textfile::{Class, Directory, Error, Guard, Header, Kind, LOCK_FILE, State};
+use crate::textfile::{Class, Directory, Error, Guard, Header, Kind, LOCK_FILE};
 
 /// How long a push waits for the others of its group.
 const WAIT: Duration = Duration::from_secs(30);
@@ -151,17 +151,10 @@ impl Order {
 
     fn header(&self, file: &str, last_success: Option<u64>, at: u64) -> Header {
         Header {
-            kind: Kind::Push,
-            source: self.source(),
-            file: file.to_owned(),
             slot: Some(at),
             last_success,
             max_age: self.max_age,
-            definition: None,
-            stale: false,
-            failure: None,
-            running: Vec::new(),
-            state: State::default(),
+            ..Header::new(Kind::Push, self.source(), file)
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::collect::runner::now;
 use crate::config::fields::Stem;
 use crate::config::yaml::Wrong;
 use crate::exposition::{Descriptor, Family, Kind, Labels, count_series};
-use crate::textfile::{self, Directory, Foreign, State};
+use crate::textfile::{self, Directory, Foreign};
 
 const LAST_WRITE: Descriptor = Descriptor {
     name: "promdrop_write_last_timestamp_seconds",
@@ -84,17 +84,9 @@ impl Order {
         let at = now();
         families.extend(self.about(at, &families));
         let header = textfile::Header {
-            kind: textfile::Kind::Write,
-            source: STDIN.to_owned(),
-            file,
-            slot: None,
             last_success: Some(at),
             max_age: self.max_age,
-            definition: None,
-            stale: false,
-            failure: None,
-            running: Vec::new(),
-            state: State::default(),
+            ..textfile::Header::new(textfile::Kind::Write, STDIN, file)
         };
         let published = directory.publish(&header, &families).and_then(|()| finish(directory));
         published.map_err(|error| format!("promdrop: {error}"))

@@ -11,7 +11,7 @@ use super::families::{families, observe};
 use super::record::{Event, Own, Verdict, take_in};
 use super::{About, life};
 use crate::exposition::{Family, OWN_PREFIX};
-use crate::textfile::{self, Class, Directory, Error, Header, Kind, State};
+use crate::textfile::{self, Class, Directory, Error, Header, Kind};
 
 /// How long the end of a job waits for the directory.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -117,19 +117,7 @@ fn is_of_own(error: &Error) -> bool {
 }
 
 fn new(source: String, file: String) -> Header {
-    Header {
-        kind: Kind::Exec,
-        source,
-        file,
-        slot: None,
-        last_success: None,
-        max_age: None,
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
-        state: State::default(),
-    }
+    Header::new(Kind::Exec, source, file)
 }
 
 /// Tells of a job while it runs.

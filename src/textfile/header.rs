@@ -93,6 +93,23 @@ pub(super) enum Claim {
 }
 
 impl Header {
+    /// That of a file of which nothing is told yet.
+    pub fn new(kind: Kind, source: impl Into<String>, file: impl Into<String>) -> Self {
+        Self {
+            kind,
+            source: source.into(),
+            file: file.into(),
+            slot: None,
+            last_success: None,
+            max_age: None,
+            definition: None,
+            stale: false,
+            failure: None,
+            running: Vec::new(),
+            state: State::default(),
+        }
+    }
+
     /// The age of the numbers of its file; `None` where they have none, or there never were any.
     pub fn expiry(&self) -> Option<Expiry> {
         let since = match self.kind {

@@ -110,21 +110,14 @@ mod tests {
     use nix::sys::stat::Mode;
 
     use super::*;
-    use crate::textfile::{Kind, State};
+    use crate::textfile::Kind;
 
     fn header(file: &str) -> Header {
         Header {
-            kind: Kind::Collector,
-            source: "/c".into(),
-            file: file.into(),
             slot: Some(60_000),
             last_success: Some(60_001),
             max_age: Some(Duration::from_secs(300)),
-            definition: None,
-            stale: false,
-            failure: None,
-            running: Vec::new(),
-            state: State::default(),
+            ..Header::new(Kind::Collector, "/c", file)
         }
     }
 

@@ -260,24 +260,15 @@ fn compose(path: &Path, header: &Header, families: &[Family]) -> Result<(String,
 mod tests {
     use super::*;
     use crate::exposition::{Descriptor, Kind as FamilyKind};
-    use crate::textfile::{Kind, State};
+    use crate::textfile::Kind;
 
     const FAMILY: Descriptor =
         Descriptor { name: "textfile_test", help: "A number.", kind: FamilyKind::Gauge };
 
     fn header() -> Header {
         Header {
-            kind: Kind::Collector,
-            source: "/etc/promdrop/collectors.d".into(),
-            file: "x.prom".into(),
-            slot: None,
-            last_success: None,
             max_age: Some(Duration::from_secs(60)),
-            definition: None,
-            stale: false,
-            failure: None,
-            running: Vec::new(),
-            state: State::default(),
+            ..Header::new(Kind::Collector, "/etc/promdrop/collectors.d", "x.prom")
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use promdrop::exposition::{self, Descriptor, Family, Kind as FamilyKind};
-use promdrop::textfile::{Class, Directory, Header, Kind, LOCK_FILE, State, collector_file};
+use promdrop::textfile::{Class, Directory, Header, Kind, LOCK_FILE, collector_file};
 
 pub const FILE: &str = "x.prom";
 const NUMBER: Descriptor =
@@ -18,17 +18,9 @@ const NUMBER: Descriptor =
 
 pub fn header() -> Header {
     Header {
-        kind: Kind::Collector,
-        source: "/etc/promdrop/collectors.d".into(),
-        file: FILE.into(),
         slot: Some(1_754_900_000_000),
-        last_success: None,
         max_age: Some(Duration::from_secs(60)),
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
-        state: State::default(),
+        ..Header::new(Kind::Collector, "/etc/promdrop/collectors.d", FILE)
     }
 }
 

@@ -3,24 +3,15 @@
 use std::path::Path;
 
 use promdrop::exposition::{Descriptor, Family, Kind as FamilyKind};
-use promdrop::textfile::{Claims, Class, Directory, Header, Kind, State};
+use promdrop::textfile::{Claims, Class, Directory, Header, Kind};
 
 use crate::support::mounts::{in_private, mount, mount_tmpfs, unmount};
 use crate::support::names;
 
 fn header() -> Header {
     Header {
-        kind: Kind::Collector,
-        source: "/etc/promdrop/collectors.d".into(),
-        file: "x.prom".into(),
-        slot: None,
-        last_success: None,
         max_age: Some(std::time::Duration::from_secs(60)),
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
-        state: State::default(),
+        ..Header::new(Kind::Collector, "/etc/promdrop/collectors.d", "x.prom")
     }
 }
 

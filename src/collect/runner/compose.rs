@@ -76,17 +76,13 @@ pub fn compose(
     state.put("module", ran.result.as_ref().map_or(&before.module_state, |found| &found.state));
     let file = textfile::collector_file(stem.as_str());
     let mut head = textfile::Header {
-        kind: textfile::Kind::Collector,
-        source: claims.source.clone(),
         slot: Some(ran.slot),
         last_success: if success { Some(ran.began) } else { before.success_by(ran.began, header.max_age) },
         max_age: Some(header.max_age),
         definition: claims.definitions.get(&file).copied().flatten(),
-        stale: false,
-        file,
         failure: ran.result.as_ref().err().map(said),
-        running: Vec::new(),
         state,
+        ..textfile::Header::new(textfile::Kind::Collector, claims.source.clone(), file)
     };
     head.stale = head.expiry().is_some_and(|expiry| expiry.is_past(ran.began));
     let mut families: Vec<Family> = match &mut ran.result {

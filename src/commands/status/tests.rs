@@ -249,17 +249,10 @@ proptest! {
 
 fn header(kind: Kind) -> Header {
     Header {
-        kind,
-        source: "/c".into(),
-        file: "x.prom".into(),
         slot: Some(NOW - 30_000),
         last_success: Some(NOW - 20_000),
         max_age: Some(Duration::from_secs(300)),
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
-        state: textfile::State::default(),
+        ..Header::new(kind, "/c", "x.prom")
     }
 }
 

@@ -15,19 +15,7 @@ fn about() -> About {
 }
 
 fn header() -> Header {
-    Header {
-        kind: textfile::Kind::Exec,
-        source: "user 0".into(),
-        file: "exec.job.prom".into(),
-        slot: None,
-        last_success: None,
-        max_age: None,
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
-        state: State::default(),
-    }
+    Header::new(textfile::Kind::Exec, "user 0", "exec.job.prom")
 }
 
 fn samples(families: &[Family]) -> String {

@@ -4,19 +4,7 @@ use crate::exec::families::families;
 use crate::textfile::{Kind, Process};
 
 fn header() -> Header {
-    Header {
-        kind: Kind::Exec,
-        source: "user 0".into(),
-        file: "exec.job.prom".into(),
-        slot: None,
-        last_success: None,
-        max_age: None,
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
-        state: State::default(),
-    }
+    Header::new(Kind::Exec, "user 0", "exec.job.prom")
 }
 
 fn run(pid: u32) -> Running {

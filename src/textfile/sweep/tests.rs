@@ -6,7 +6,7 @@ use nix::sys::stat::Mode;
 
 use super::super::header::Header;
 use super::*;
-use crate::textfile::{Class, LOCK_FILE, Process, State};
+use crate::textfile::{Class, LOCK_FILE, Process};
 
 const NOW: u64 = 1_754_900_000_000;
 const AGE: u64 = 60_000;
@@ -14,17 +14,9 @@ const NUMBERS: &str = "c_a 1\n# TYPE promdrop_x gauge\npromdrop_x 1\n";
 
 fn header(kind: Kind) -> Header {
     Header {
-        kind,
-        source: "/c".into(),
-        file: "x.prom".into(),
-        slot: None,
         last_success: Some(NOW),
         max_age: Some(Duration::from_millis(AGE)),
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
-        state: State::default(),
+        ..Header::new(kind, "/c", "x.prom")
     }
 }
 

@@ -160,17 +160,8 @@ fn sizes_of_500(choice: &Choice, address: impl Fn(u32) -> String) -> [usize; 2] 
     let mut state = State::default();
     state.put("module", &module);
     let header = textfile::Header {
-        kind: textfile::Kind::Collector,
-        source: "/etc/promdrop/collectors.d".into(),
-        file: "ping.prom".into(),
-        slot: None,
-        last_success: None,
-        max_age: None,
-        definition: None,
-        stale: false,
-        failure: None,
-        running: Vec::new(),
         state,
+        ..textfile::Header::new(textfile::Kind::Collector, "/etc/promdrop/collectors.d", "ping.prom")
     };
     let [mut head, mut body] = [String::new(), String::new()];
     header.render(&mut head);
