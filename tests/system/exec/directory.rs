@@ -129,7 +129,7 @@ fn one_that_goes_while_the_job_runs() {
     let host = Host::new();
     let place = host.textfile_dir();
     let script = format!("until [ -e {0}/{FILE} ]; do sleep 0.05; done; rm -r {0}; exit 6", place.display());
-    let output = host.exec_sh(&[], &script);
+    let output = host.exec_sh(&["--timeout", "60s"], &script);
     assert_eq!(output.status.code(), Some(6));
     assert!(text(&output.stderr).contains("the textfile directory does not exist"), "{output:?}");
 }

@@ -7,6 +7,9 @@ use super::{FILE, NAME, silent, text};
 use crate::support::host::Host;
 use crate::support::names;
 
+/// Of a job that waits for what is told of it.
+const BOUNDED: &[&str] = &["--timeout", "60s"];
+
 /// A host whose jobs have a directory for temporary files of their own.
 fn run(host: &Host, options: &[&str], script: &str) -> std::process::Output {
     let place = host.path("tmp");
@@ -41,7 +44,7 @@ fn they_are_published_with_what_is_told_of_the_job() {
         "until grep -q 'exec_running.* 1$' {0}; do sleep 0.05; done; grep backup_bytes {0}",
         file.display()
     );
-    assert_eq!(text(&run(&host, &[], &script).stdout), "backup_bytes 8\n");
+    assert_eq!(text(&run(&host, BOUNDED, &script).stdout), "backup_bytes 8\n");
     assert!(!host.series().has("backup_bytes"));
     assert_eq!((host.told("series"), host.told("output_accepted")), (0.0, 1.0));
 }
@@ -108,7 +111,7 @@ fn what_is_contradicted_later_is_no_reason_to_tell_less_of_the_next_run() {
     fs::write(host.textfile_dir().join("other.prom"), "# HELP a_b A.\n# TYPE a_b counter\na_b 1\n").unwrap();
     let file = host.textfile_dir().join(FILE);
     let script = format!("until grep -q 'exec_running.* 1$' {0}; do sleep 0.05; done", file.display());
-    silent(&run(&host, &[], &script));
+    silent(&run(&host, BOUNDED, &script));
     assert_eq!((host.runs("success"), host.series().has("a_b")), (2.0, false));
 }
 

@@ -64,6 +64,23 @@ fn it_is_the_jobs_and_an_interrupt_comes_once() {
     assert_eq!(shown.matches("caught").count(), 1, "{shown}");
 }
 
+/// A job that has left the terminal's foreground gets no interrupt from there, and none by promdrop.
+#[test]
+fn what_a_terminal_sends_is_not_passed_on() {
+    let host = Host::new();
+    let script = "import os, signal\n\
+                  os.setpgid(0, 0)\n\
+                  signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n\
+                  print('ready', flush=True)\n\
+                  print('caught', signal.sigtimedwait([signal.SIGINT], 1))\n";
+    let mut exec = host.exec(&[]);
+    exec.args(["python3", "-c", script]);
+    let output = on_terminal("ready", "\\x03", &exec);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("^C") && shown.contains("caught None"), "{shown}");
+}
+
 #[test]
 fn an_interrupt_ends_both() {
     let host = Host::new();

@@ -52,13 +52,14 @@ fn while_it_runs_it_says_so_and_what_the_last_run_told_stands() {
     let file = host.textfile_dir().join(super::FILE);
     let script =
         format!("until grep -q 'exec_running.* 1$' {0}; do sleep 0.05; done; cat {0}", file.display());
-    let first = host.exec_sh(&[], &format!("{script}; exit 3"));
+    let first = host.exec_sh(&["--timeout", "60s"], &format!("{script}; exit 3"));
     let first = crate::support::series::Series::parse(&text(&first.stdout));
     assert!(!first.has("promdrop_exec_success") && !first.has("promdrop_exec_duration_seconds"));
     let own = [("name", NAME)];
     assert_eq!(first.value("promdrop_exec_end_timestamp_seconds", &own), 0.0);
     let end = host.told("end_timestamp_seconds");
-    let second = crate::support::series::Series::parse(&text(&host.exec_sh(&[], &script).stdout));
+    let second =
+        crate::support::series::Series::parse(&text(&host.exec_sh(&["--timeout", "60s"], &script).stdout));
     for (what, value) in [("exit_status", 3.0), ("success", 0.0), ("end_timestamp_seconds", end)] {
         assert_eq!(second.value(&format!("promdrop_exec_{what}"), &own), value);
     }
