@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::arguments::max_age;
 use super::input::taken_in;
 use super::{FAILED, GOOD, USAGE, complain, exit_code, finish, misused, sweep};
+use smol_str::SmolStr;
+
 use crate::cli::{Places, Push};
 use crate::collect::health::seconds;
 use crate::collect::runner::{now, refusal, said};
@@ -70,8 +72,11 @@ impl Order {
         };
         // No new text came: the old one is held to its age too.
         sweep(directory, None);
-        // Where that can't be published either, it is not what the operator has to mend first.
-        let _ = self.note_failure(directory, &file, &failure);
+        // Where that can't be published either, it is not what the operator has to mend first; and who waited in vain
+        // for the others of the group does not queue again.
+        if failure.outcome != Outcome::Lock {
+            let _ = self.note_failure(directory, &file, &failure);
+        }
         Err(failure.detail)
     }
 
@@ -81,9 +86,24 @@ impl Order {
         // What is past its age, and only not swept yet, is not to become young again.
         let is_past = |header: &Header| header.expiry().is_some_and(|expiry| expiry.is_past(at));
         let before = directory.previous(file)?.filter(|before| !is_past(&before.header));
-        let before = before.and_then(|before| before.families()).unwrap_or_default();
-        let families = push::pushed(before, pushed, &self.group.labels(), self.replace, seconds(at));
-        directory.publish(&self.header(file, Some(at), at), &families)?;
+        let before = before.map(|before| {
+            let families = before.families();
+            if families.is_none() {
+                complain(format_args!("promdrop: {file}: what was pushed before can't be read and is lost"));
+            }
+            families.unwrap_or_default()
+        });
+        let names: Vec<SmolStr> = pushed.iter().map(|family| family.name.clone()).collect();
+        let header = self.header(file, Some(at), at);
+        let mut families =
+            push::pushed(before.unwrap_or_default(), pushed, &self.group, self.replace, seconds(at));
+        if let Err(error) = directory.publish(&header, &families) {
+            if error.class != Class::Conflict || !push::give_way(&mut families, &names, &error.families) {
+                return Err(error);
+            }
+            directory.publish(&header, &families).map_err(|_| error.clone())?;
+            complain(format_args!("{}\npromdrop: what is not pushed now was withdrawn", told(&error)));
+        }
         drop(lock);
         finish(directory)
     }
@@ -91,19 +111,21 @@ impl Order {
     /// Publishes that this push failed, beside what was pushed before.
     fn note_failure(&self, directory: &Directory, file: &str, failure: &Failure) -> Result<(), Error> {
         let lock = self.lock(directory, file)?;
-        let (at, labels) = (now(), self.group.labels());
+        let at = now();
         let failure = Some(said(failure));
         match directory.previous(file)? {
             Some(before) if self.owns(&before.header) => {
                 directory.amend(file, |header, families| {
                     (header.slot, header.failure) = (Some(at), failure);
-                    push::failed(families, &labels, seconds(at));
+                    push::failed(families, &self.group, seconds(at));
                 })?;
             }
             Some(_) => {}
+            // A damaged file may still be served: it is not replaced by less.
+            None if directory.stands(file) => {}
             None => {
                 let mut families = Vec::new();
-                push::failed(&mut families, &labels, seconds(at));
+                push::failed(&mut families, &self.group, seconds(at));
                 directory.publish(&Header { failure, ..self.header(file, None, at) }, &families)?;
             }
         }
@@ -116,7 +138,7 @@ impl Order {
         let deleted = || {
             let lock = self.lock(directory, &file)?;
             // Of another group or kind, it is not this one's to remove; and a group that is not there is deleted.
-            if directory.previous(&file)?.is_some_and(|before| self.owns(&before.header)) {
+            if directory.previous(&file)?.is_none_or(|before| self.owns(&before.header)) {
                 directory.withdraw_file(&file)?;
             }
             drop(lock);

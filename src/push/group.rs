@@ -1,6 +1,6 @@
 //! The path that names a group: `job/JOB{/LABEL/VALUE}`, as a Pushgateway's clients write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -29,9 +29,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The longest readable part of a file's name.
 const LONGEST_SLUG: usize = 60;
 
-/// A group: labels, `job` among them, none of them empty, in the order of their names.
+/// A group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group(BTreeMap<String, String>);
+pub struct Group {
+    /// `job` among them, none of them empty, in the order of their names.
+    labels: BTreeMap<String, String>,
+    /// Labels that a path names and the group has not, since they are empty or the scrape's. No sample has them.
+    left_out: BTreeSet<String>,
+}
 
 impl Group {
     /// Reads a group's path: percent escapes and `@base64` as in a Pushgateway's URL, with or without what stands there
@@ -40,9 +45,10 @@ impl Group {
     /// # Errors
     /// What a Pushgateway refuses, and values that are not UTF-8.
     pub fn parse(text: &str) -> Result<Self, Wrong> {
-        let path = path(text).ok_or_else(|| wrong(text, "there is no `job/` in it", USAGE))?;
-        // As a server does: before it looks for slashes.
-        let path = decode(path).map_err(|(message, cure)| wrong(text, &message, cure))?;
+        // As a server does: before it looks for slashes. The rest of a URL is not for its path.
+        let decoded = decode(text.split(['?', '#']).next().unwrap_or_default());
+        let decoded = decoded.map_err(|(message, cure)| wrong(text, &message, cure))?;
+        let path = path(&decoded).ok_or_else(|| wrong(text, "there is no `job/` in it", USAGE))?;
         let mut parts: Vec<&str> = path.split('/').collect();
         // As `job/x`.
         if matches!(parts.as_slice(), [_, _, ""]) {
@@ -68,25 +74,34 @@ impl Group {
         let mut labels: BTreeMap<String, String> = pairs.into_iter().collect();
         labels.insert("job".to_owned(), job);
         // For Prometheus, an empty label is none.
+        let empty = labels.iter().filter(|(_, value)| value.is_empty());
+        let left_out = empty.map(|(name, _)| name.clone()).collect();
         labels.retain(|_, value| !value.is_empty());
-        Ok(Self(labels))
+        Ok(Self { labels, left_out })
     }
 
     /// Leaves the label `instance` to the scrape where its value means this host.
     pub fn leave_instance(&mut self, is_this_host: impl Fn(&str) -> bool) {
-        if self.0.get("instance").is_some_and(|instance| is_this_host(instance)) {
-            self.0.remove("instance");
+        if self.labels.get("instance").is_some_and(|instance| is_this_host(instance)) {
+            self.left_out.extend(self.labels.remove_entry("instance").map(|(name, _)| name));
         }
     }
 
     /// Whether it has the label `instance`.
     pub fn has_instance(&self) -> bool {
-        self.0.contains_key("instance")
+        self.labels.contains_key("instance")
     }
 
     /// Its labels.
     pub fn labels(&self) -> Labels {
-        self.0.iter().map(|(name, value)| (name.into(), value.into())).collect()
+        self.labels.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// Puts the group's labels on a sample, in the place of those of the same names.
+    pub fn override_labels(&self, labels: &mut Labels) {
+        let is_ours = |name: &str| self.labels.contains_key(name) || self.left_out.contains(name);
+        labels.retain(|(name, _)| !is_ours(name));
+        labels.extend(self.labels());
     }
 
     /// The one path among all that name it, which [`parse`](Self::parse) reads: for its file's header, and to be shown.
@@ -105,8 +120,8 @@ impl Group {
     fn job_first(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_job = |name: &str| name == "job";
         let (job, others) = (
-            self.0.iter().filter(move |(name, _)| is_job(name)),
-            self.0.iter().filter(move |(name, _)| !is_job(name)),
+            self.labels.iter().filter(move |(name, _)| is_job(name)),
+            self.labels.iter().filter(move |(name, _)| !is_job(name)),
         );
         job.chain(others).map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -123,8 +138,6 @@ impl Group {
 /// What of `text` is the group's path: it begins with `job`.
 fn path(text: &str) -> Option<&str> {
     let starts = |text: &str| text.starts_with("job/") || text.starts_with("job@base64/");
-    // The rest of a URL is not for the server's path.
-    let text = text.split(['?', '#']).next()?;
     let bare = text.strip_prefix('/').unwrap_or(text);
     let bare = bare.strip_prefix("metrics/").unwrap_or(bare);
     if starts(bare) {
@@ -164,6 +177,8 @@ fn label(name: &str, value: &str) -> Result<(String, String), Fault> {
     if !encoded {
         return Ok((name.to_owned(), value.to_owned()));
     }
+    // Go passes over line ends.
+    let value = value.replace(['\r', '\n'], "");
     let decoded = BASE64.decode(value.trim_end_matches('=')).ok();
     let Some(decoded) = decoded else {
         let cure = "encode with the alphabet for URLs, `-` and `_` in place of `+` and `/`";
@@ -187,7 +202,7 @@ mod tests {
 
     fn labels(text: &str) -> String {
         let group = Group::parse(text).unwrap_or_else(|wrong| panic!("{text}: {}", wrong.message));
-        group.0.iter().map(|(name, value)| format!("{name}={value:?} ")).collect()
+        group.labels.iter().map(|(name, value)| format!("{name}={value:?} ")).collect()
     }
 
     #[test]
@@ -220,6 +235,8 @@ mod tests {
             ("job/x/a/1/a/2/job/y", "a=\"2\" job=\"x\" "),
             ("job/metrics/a/metrics", "a=\"metrics\" job=\"metrics\" "),
             ("job/x/a@base64/eA/b/y@base64", "a=\"x\" b=\"y@base64\" job=\"x\" "),
+            ("job%2Fx", "job=\"x\" "),
+            ("job/x/a@base64/Y%0AQ", "a=\"a\" job=\"x\" "),
             ("job/x/a@base64/LmE=", "a=\".a\" job=\"x\" "),
         ] {
             assert_eq!(labels(text), expected, "{text}");
@@ -286,7 +303,7 @@ mod tests {
             let mut labels = labels;
             labels.retain(|_, value| !value.is_empty());
             labels.insert("job".into(), job);
-            let group = Group(labels);
+            let group = Group { labels, left_out: BTreeSet::new() };
             prop_assert_eq!(Group::parse(&group.canonical()).unwrap(), group);
         }
 

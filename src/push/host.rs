@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Where they stand: the name, what else it is called, and the domain.
-pub const PLACES: [&str; 3] = ["/proc/sys/kernel/hostname", "/etc/hosts", "/etc/resolv.conf"];
+const PLACES: [&str; 3] = ["/proc/sys/kernel/hostname", "/etc/hosts", "/etc/resolv.conf"];
 
 /// This host's names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,9 @@ pub struct Host(Vec<String>);
 impl Host {
     /// Reads them; the resolver, who could be slow, is not asked.
     pub fn read() -> Self {
-        let [name, hosts, resolver] = PLACES.map(|place| fs::read_to_string(place).unwrap_or_default());
+        // A comment in another encoding is no reason to know nothing.
+        let read = |place: &str| String::from_utf8_lossy(&fs::read(place).unwrap_or_default()).into_owned();
+        let [name, hosts, resolver] = PLACES.map(read);
         Self::of(&name, &hosts, &resolver)
     }
 

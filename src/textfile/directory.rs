@@ -242,6 +242,11 @@ impl Directory {
     /// gets it.
     pub(super) fn not_allowed(&self, path: &Path, action: &str, error: std::io::Error) -> Error {
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let owner = path.file_name().and_then(OsStr::to_str).and_then(|file| self.others_file(file));
+        if is_denied && let Some(owner) = owner {
+            let cure = "publish it as that user, or choose another name; root may remove it";
+            return Error::new(Class::Io, path, format!("can't {action}: it belongs to user {owner}"), cure);
+        }
         let mut error = Error::io(path, action, error);
         if is_denied && let Some(problem) = error.problems.first_mut() {
             let place = self.path.display();
@@ -262,6 +267,11 @@ impl Directory {
         self.check_name(file)?;
         let Some(Found { header: Some(header), text }) = self.inspect(file)? else { return Ok(None) };
         Ok(Some(Previous { header, text }))
+    }
+
+    /// Whether anything stands at `file`.
+    pub fn stands(&self, file: &str) -> bool {
+        !matches!(fstatat(&self.fd, file, AtFlags::AT_SYMLINK_NOFOLLOW), Err(Errno::ENOENT))
     }
 
     /// The slot that the collector of `file` has served last, as the directory was at the last

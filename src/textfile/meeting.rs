@@ -73,7 +73,8 @@ impl<'a> Meeting<'a> {
     pub fn wants_other_help(&self) -> bool {
         let clashing = self.clashes.iter().filter(|clash| clash.rule == Rule::HelpConflict);
         let clashing: BTreeSet<&str> = clashing.map(|clash| &*clash.family).collect();
-        let helps = Helps::new(self.claims, self.header, self.others.iter().copied(), &clashing);
+        let who = (self.directory, self.claims, self.header);
+        let helps = Helps::new(who, self.others.iter().copied(), &clashing);
         let mut ours = self.new.families.iter().filter(|family| clashing.contains(&*family.name));
         ours.any(|family| helps.take(&family.name, family.help.as_deref()).is_some())
     }
@@ -95,7 +96,7 @@ impl<'a> Meeting<'a> {
                 && !beyond_help.get(&clash.other).is_some_and(|families| families.contains(&clash.family));
             let help = helps.get(&*clash.family).copied().flatten();
             let back = is_only_help.then_some(help);
-            match self.claims.standing(self.header, file, other.owner) {
+            match standing(self.directory, self.claims, self.header, &other) {
                 Standing::Absent => {
                     if !step.remove.iter().any(|removed| removed == file) {
                         step.remove.push(file.to_owned());
@@ -106,7 +107,9 @@ impl<'a> Meeting<'a> {
                 Standing::Newer | Standing::Equal if is_only_help && help.is_some() => {
                     step.give_way(file, clash, back);
                 }
-                Standing::Newer | Standing::Equal | Standing::Other => conflicts.push(clash),
+                Standing::Newer | Standing::Equal | Standing::Settled | Standing::Other => {
+                    conflicts.push(clash)
+                }
             }
         }
         if !conflicts.is_empty() {
@@ -166,43 +169,54 @@ impl<'a> Meeting<'a> {
     }
 }
 
+/// How `other` stands to what is published with `header`. What this user may not replace, as a sticky directory has it,
+/// can't give way.
+fn standing(directory: &Directory, claims: &Claims, header: &Header, other: &Read<'_>) -> Standing {
+    match claims.standing(header, other.name, other.owner) {
+        Standing::Equal if !directory.may_replace(other.name) => Standing::Settled,
+        standing => standing,
+    }
+}
+
+/// A file that holds a family, and its HELP for it.
+type Holder<'a> = (Read<'a>, Option<&'a [u8]>);
+
 /// What HELP the other files have for families of a text.
 pub(super) struct Helps<'a> {
+    directory: &'a Directory,
     claims: &'a Claims,
     header: &'a Header,
-    by_family: HashMap<&'a str, Vec<(Read<'a>, &'a [u8])>>,
+    by_family: HashMap<&'a str, Vec<Holder<'a>>>,
 }
 
 impl<'a> Helps<'a> {
-    /// Those of `others` for the families `asking`, of a text that is published with `header`.
+    /// Those of `others` for the families `asking`, of a text that is published with the header.
     pub fn new(
-        claims: &'a Claims,
-        header: &'a Header,
+        (directory, claims, header): (&'a Directory, &'a Claims, &'a Header),
         others: impl Iterator<Item = Read<'a>>,
         asking: &BTreeSet<&str>,
     ) -> Self {
         let mut by_family: HashMap<&str, Vec<_>> = HashMap::new();
         for other in others.filter(|other| !asking.is_empty() && !other.facts.rejected_by.is_all()) {
             for family in other.facts.families.iter().filter(|family| asking.contains(&*family.name)) {
-                let Some(help) = family.help.as_deref() else { continue };
-                by_family.entry(&family.name).or_default().push((other, help));
+                by_family.entry(&family.name).or_default().push((other, family.help.as_deref()));
             }
         }
-        Self { claims, header, by_family }
+        Self { directory, claims, header, by_family }
     }
 
-    /// The one that the family `name`, which has `help`, takes from another file; `None` where it keeps its own.
-    pub fn take(&self, name: &str, help: Option<&[u8]>) -> Option<&'a [u8]> {
+    /// The one, or none, that the family `name`, which has `help`, takes from another file; `None` where it keeps its own.
+    pub fn take(&self, name: &str, help: Option<&[u8]>) -> Option<Option<&'a [u8]>> {
         for (other, theirs) in self.by_family.get(name)? {
-            let standing = self.claims.standing(self.header, other.name, other.owner);
-            let takes = match standing {
+            let takes = match standing(self.directory, self.claims, self.header, other) {
                 Standing::Absent => false,
                 // Two files of one source don't argue about a HELP: the newer definition's is for both.
-                Standing::Newer => help != Some(*theirs),
-                Standing::Older | Standing::Equal | Standing::Other => help.is_none(),
+                Standing::Newer => theirs.is_some() && help != *theirs,
+                Standing::Settled => help != *theirs,
+                Standing::Older | Standing::Equal | Standing::Other => theirs.is_some() && help.is_none(),
             };
-            if takes && can_be_taken(theirs) {
-                return Some(theirs);
+            if takes && theirs.is_none_or(can_be_taken) {
+                return Some(*theirs);
             }
         }
         None

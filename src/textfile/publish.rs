@@ -7,12 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{Gid, Uid, fchown};
 use tempfile::NamedTempFile;
 
 use super::MAX_FILE;
 use super::directory::Directory;
 use super::error::{Class, Error};
-use super::header::{Header, MAX_HEADER};
+use super::header::{Header, Kind, MAX_HEADER};
 use super::meeting::{Helps, Meeting, Step, others};
 use super::rewrite::{Change, take_help, withdraw};
 use super::seen::{Claims, Owner, Seen};
@@ -36,7 +37,8 @@ impl Directory {
     /// one. [`Directory::sync`] makes it last.
     ///
     /// What stands in the way is withdrawn first, where it counts as absent or gives way by `claims`. A family without
-    /// HELP takes that of the directory; one that another file of the source has with another HELP, the newer one's.
+    /// HELP takes that of the directory; one that another file of the source has with another HELP, the newer one's; one
+    /// of a push or job, that which stands in any other push, job or write.
     ///
     /// # Errors
     /// Of every [`Class`]; the old file stands then, and nothing is left behind.
@@ -72,6 +74,13 @@ impl Directory {
             }
             for change in gone {
                 self.put(&mut survey, change)?;
+            }
+            if let Some(entry) = survey.entry(&header.file)
+                && matches!(header.kind, Kind::Write | Kind::Push)
+            {
+                // Whose it was it stays, as far as this user may say so: root's push must not keep its user from the next.
+                let (owner, group) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+                let _ = fchown(temporary.as_file(), Some(owner), Some(group));
             }
             let renamed = rename(temporary, self, &header.file)
                 .map_err(|e| self.refused(&path, "put it in place", e))?;
@@ -122,7 +131,7 @@ impl Directory {
             survey.refresh(self, Seen::read)?;
             self.check_target(header, &survey)?;
         }
-        let families = with_helps(claims, header, families, &survey, all);
+        let families = with_helps((self, claims, header), families, &survey, all);
         drop(survey);
         let (text, facts) = compose(&path, header, &families)?;
         self.check_optional(&path, &facts)?;
@@ -207,15 +216,14 @@ fn unsettled(path: &Path) -> Error {
 /// `families`, with the HELP that they take from other files: those that have none, or, where one has met another HELP,
 /// `all`.
 fn with_helps<'a>(
-    claims: &Claims,
-    header: &Header,
+    who: (&Directory, &Claims, &Header),
     families: &'a [Family],
     survey: &Survey<Seen>,
     all: bool,
 ) -> Cow<'a, [Family]> {
     let asking: BTreeSet<&str> =
         families.iter().filter(|family| all || family.help.is_none()).map(|family| &*family.name).collect();
-    let helps = Helps::new(claims, header, others(survey, &header.file), &asking);
+    let helps = Helps::new(who, others(survey, &who.2.file), &asking);
     let mut families = Cow::Borrowed(families);
     for index in 0..families.len() {
         let take =
@@ -223,7 +231,7 @@ fn with_helps<'a>(
         if let Some(help) = families.get(index).and_then(take)
             && let Some(family) = families.to_mut().get_mut(index)
         {
-            take_help(family, Some(help));
+            take_help(family, help);
         }
     }
     families

@@ -133,12 +133,17 @@ impl Directory {
 
     /// Whether this user may replace or remove `file`, as far as owners tell.
     pub(super) fn may_replace(&self, file: &str) -> bool {
+        self.others_file(file).is_none()
+    }
+
+    /// Whose `file` is, where a sticky directory keeps this user from replacing it.
+    pub(super) fn others_file(&self, file: &str) -> Option<u32> {
         let (directory, user) = (self.stat(), geteuid());
         if directory.st_mode & 0o1000 == 0 || user.is_root() || directory.st_uid == user.as_raw() {
-            return true;
+            return None;
         }
-        let stat = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW);
-        stat.is_ok_and(|stat| stat.st_uid == user.as_raw())
+        let stat = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        (stat.st_uid != user.as_raw()).then_some(stat.st_uid)
     }
 
     /// Removes `file`, of which not even what promdrop says of it may stand beside the files of others.
@@ -162,7 +167,7 @@ impl Directory {
                 survey.forget(file);
                 Ok(())
             }
-            Err(e) => Err(Error::io(&self.path().join(file), "remove it", e)),
+            Err(e) => Err(self.not_allowed(&self.path().join(file), "remove it", e.into())),
         }
     }
 }

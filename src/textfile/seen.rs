@@ -111,9 +111,12 @@ pub(super) enum Standing {
     Older,
     /// It goes before.
     Newer,
-    /// Its HELP gives way, and nothing else: of two writes, pushes or jobs neither is the right one, but with two texts of
-    /// HELP neither could ever change.
+    /// Its HELP gives way, and nothing else: of two writes neither is the right one, but with two texts of HELP neither
+    /// could ever change.
     Equal,
+    /// The new text takes its HELP, and nothing else gives way: what is built upon what stands, as a push is, must never
+    /// be taken out for a moment.
+    Settled,
     /// It is somebody else's.
     Other,
 }
@@ -150,10 +153,11 @@ impl Claims {
                 }
             }
             // Collectors have definitions to mend; the rest comes from programs, of which none is the right one.
+            Owner::Ours { kind: Kind::Write, .. } if header.kind == Kind::Write => Standing::Equal,
             Owner::Ours { kind: Kind::Write | Kind::Push | Kind::Exec, .. }
                 if header.kind != Kind::Collector =>
             {
-                Standing::Equal
+                Standing::Settled
             }
             _ => Standing::Other,
         }

@@ -103,8 +103,8 @@ fn the_instance_is_left_to_the_scrape_where_it_is_this_host() {
     push_well(&host, &[&group], "t_a{instance=\"theirs\"} 1\n");
     push_well(&host, &["job/x/instance/another"], "t_a 2\n");
     let all: Vec<String> = names(&host).iter().skip(1).flat_map(|file| samples(&host, file)).collect();
-    // What is left out of the group is nobody's to override.
-    assert!(all.contains(&"t_a{instance=\"theirs\",job=\"x\"} 1".to_owned()), "{all:?}");
+    // A sample has no other, either: the group's goes before.
+    assert!(all.contains(&"t_a{job=\"x\"} 1".to_owned()), "{all:?}");
     assert!(all.contains(&"t_a{instance=\"another\",job=\"x\"} 2".to_owned()), "{all:?}");
     // It is the same group as without.
     push_well(&host, &["job/x"], "t_a 3\n");
@@ -202,11 +202,17 @@ fn groups_that_clash_are_refused_with_the_reason() {
     // What its own labels make of two series.
     let (status, said) = push(&host, &["job/z/q/1"], "t_b{q=\"1\"} 1\nt_b{q=\"2\"} 1\n");
     assert!(status == 1 && said.contains("this series of `t_b` is there already"), "{said}");
-    // A HELP is no contradiction: the newest is for all.
-    push_well(&host, &["job/x"], "# HELP t_a One.\n# TYPE t_a gauge\nt_a 1\n");
+    // A HELP is no contradiction: what stands is for all, and stands if it is none.
     push_well(&host, &["job/w"], "# HELP t_a Two.\n# TYPE t_a gauge\nt_a 1\n");
+    push_well(&host, &["job/v"], "# HELP t_c One.\n# TYPE t_c gauge\nt_c 1\n");
+    push_well(&host, &["job/w"], "# HELP t_c Two.\n# TYPE t_c gauge\nt_c 1\n");
+    push_well(
+        &host,
+        &["job/x"],
+        "t_c{q=\"1\"} 1\n# TYPE t_b gauge\nt_b 1\n".replace("t_c{", "# TYPE t_c gauge\nt_c{").as_str(),
+    );
     let texts: String = names(&host).iter().skip(1).map(|file| host.text(file)).collect();
-    assert!(texts.matches("# HELP t_a Two.").count() == 2 && !texts.contains("One."), "{texts}");
+    assert!(texts.matches("# HELP t_c One.").count() == 3 && !texts.contains("Two."), "{texts}");
     assert_eq!(host.outcome(&["lint"]).0, 0);
 }
 
@@ -235,7 +241,17 @@ fn a_wrong_argument_is_told_before_anything_is_read() {
              --max-age: an age of 0s is too short\n   = an age is 1s to 35days; `m` is a minute, `M` a month\n",
         ),
     ] {
-        assert_eq!(push(&host, arguments, ""), (2, said.to_owned()));
+        let mut command = host.promdrop();
+        command.arg("push").args(arguments);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It is open still.
+        let stdin = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        assert_eq!(
+            (output.status.code(), String::from_utf8(output.stderr).unwrap()),
+            (Some(2), said.to_owned())
+        );
         assert_eq!(names(&host), [""; 0]);
     }
 }
@@ -280,4 +296,45 @@ fn status_tells_of_a_group_and_why_its_last_push_failed() {
     let time =
         |what: &str| shown["collectors"][1][format!("last_{what}_timestamp_seconds")].as_f64().unwrap();
     assert!(time("run") > time("success"), "{shown}");
+}
+
+#[test]
+fn what_was_pushed_before_gives_way_to_a_file_that_came_since() {
+    let host = Host::new();
+    push_well(&host, &["job/x"], "# TYPE t_a gauge\nt_a 1\n");
+    let file = names(&host)[1].clone();
+    let foreign = |text: &str| std::fs::write(host.textfile_dir().join("foreign.prom"), text).unwrap();
+    foreign("# TYPE t_a counter\nt_a 5\n");
+    // What is pushed is refused, if it is that.
+    assert_eq!(push(&host, &["job/x"], "# TYPE t_a gauge\nt_a 2\n").0, 1);
+    let (status, said) = push(&host, &["job/x"], "t_b 2\n");
+    assert!(status == 0 && said.contains("foreign.prom:1") && said.contains("withdrawn"), "{said}");
+    assert_eq!(samples(&host, &file), ["t_b{job=\"x\"} 2"]);
+    push_well(&host, &["job/x"], "t_b 3\n");
+    // Nor is a saved scrape of a Pushgateway in the way, whose HELP for the times is another.
+    push_well(&host, &["job/x", "--delete"], "");
+    foreign(
+        "# HELP push_time_seconds Theirs.\n# TYPE push_time_seconds gauge\npush_time_seconds{job=\"q\"} 5\n",
+    );
+    assert_eq!(push(&host, &["job/y"], "t_b 2\n").0, 0);
+    assert_eq!(host.outcome(&["lint"]).0, 0);
+}
+
+#[test]
+fn a_damaged_file_is_deleted_and_not_replaced_by_a_failure() {
+    let host = Host::new();
+    push_well(&host, &["job/x"], "t_a 1\n");
+    let file = names(&host)[1].clone();
+    let path = host.textfile_dir().join(&file);
+    let damaged = host.text(&file).replace("format: 1", "format: 2");
+    std::fs::write(&path, &damaged).unwrap();
+    assert_eq!(push(&host, &["job/x"], "no number\n").0, 1);
+    assert_eq!(host.text(&file), damaged);
+    push_well(&host, &["job/x", "--delete"], "");
+    assert!(!path.exists());
+    // What can't be read of it any more is not lost in silence.
+    push_well(&host, &["job/x"], "t_a 1\n");
+    std::fs::write(&path, host.text(&file) + "no number\n").unwrap();
+    let (status, said) = push(&host, &["job/x"], "t_b 1\n");
+    assert!(status == 0 && said.contains("can't be read and is lost"), "{said}");
 }

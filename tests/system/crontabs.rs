@@ -68,7 +68,7 @@ fn rules() -> String {
     let page = fs::read_to_string(page).unwrap();
     let (_, rest) = page.split_once("metric_relabel_configs:\n").expect("the rules");
     let (rules, _) = rest.split_once(".Ed").expect("their end");
-    rules.replace("\\-", "-").replace("\\e", "\\")
+    rules.replace("\\-", "-").replace("\\e", "\\").replace("\\(aq", "'")
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn crontabs_with_one_word_changed_are_seen_by_old_queries_and_new_ones() {
         "PATH=/usr/local/bin:/usr/bin:/bin\nPROMDROP_TEXTFILE_DIR={}\n\
          * * * * * root {}\n\
          * * * * * root echo 'elsewhere 1' | promdrop push job/pushgateway1/instance/other:80/zone/a\n\
-         * * * * * root echo 'plain 1' | promdrop write plain\n",
+         * * * * * root printf 'plain 1\\ntheirs{{instance=\"a\"}} 1\\ntheirs{{instance=\"b\"}} 1\\n' | promdrop write plain\n",
         host.textfile_dir().display(),
         script.display()
     );
@@ -128,7 +128,7 @@ fn crontabs_with_one_word_changed_are_seen_by_old_queries_and_new_ones() {
         assert_eq!((points[0].label("job"), points[0].label("instance")), (job, &*instance));
     }
     let left = prometheus
-        .query("{__name__=~\".+\",exported_job=~\".+\"} or {__name__=~\".+\",exported_instance=~\".+\"}");
+        .query("{__name__=~\".+\",exported_job=~\".+\"} or {__name__=~\".+\",__name__!=\"theirs\",exported_instance=~\".+\"}");
     assert_eq!(left, []);
     jobs_tell(&prometheus);
     cron.await_idle();

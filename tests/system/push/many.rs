@@ -72,3 +72,31 @@ fn of_a_hundred_pushes_at_once_to_a_hundred_groups_none_is_lost() {
     assert_eq!(values.len(), PUSHES);
     assert_eq!(host.outcome(&["lint"]), (0, String::new(), String::new()));
 }
+
+#[test]
+fn what_a_push_says_of_a_family_takes_it_from_no_other_group_even_for_a_moment() {
+    let _alone = the_machine();
+    let host = &Host::new();
+    let text = |help: usize| format!("# HELP t_a Text {help}.\n# TYPE t_a gauge\nt_a 1\n");
+    for number in 0..20 {
+        assert!(push(host, &[&format!("job/many/n/{number}")], text(0).as_bytes()).0);
+    }
+    let files: Vec<String> =
+        names(&host.textfile_dir()).into_iter().filter(|name| name.starts_with("push.")).collect();
+    thread::scope(|scope| {
+        let pushes: Vec<_> = (1..20)
+            .map(|number| {
+                scope.spawn(move || push(host, &[&format!("job/many/n/{number}")], text(number).as_bytes()))
+            })
+            .collect();
+        while !pushes.iter().all(|push| push.is_finished()) {
+            for file in &files {
+                assert!(host.text(file).contains("\nt_a{"), "{file}: {}", host.text(file));
+            }
+        }
+        for push in pushes {
+            assert_eq!(push.join().unwrap(), (true, String::new()));
+        }
+    });
+    assert_eq!(host.outcome(&["lint"]), (0, String::new(), String::new()));
+}

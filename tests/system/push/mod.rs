@@ -3,6 +3,7 @@
 mod clients;
 mod gateway;
 mod many;
+mod users;
 
 use std::io::Write as _;
 use std::process::Stdio;
