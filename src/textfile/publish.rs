@@ -75,13 +75,7 @@ impl Directory {
             for change in gone {
                 self.put(&mut survey, change)?;
             }
-            if let Some(entry) = survey.entry(&header.file)
-                && matches!(header.kind, Kind::Write | Kind::Push)
-            {
-                // Whose it was it stays, as far as this user may say so: root's push must not keep its user from the next.
-                let (owner, group) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-                let _ = fchown(temporary.as_file(), Some(owner), Some(group));
-            }
+            keep_owner(header, &temporary, &survey);
             let renamed = rename(temporary, self, &header.file)
                 .map_err(|e| self.refused(&path, "put it in place", e))?;
             if let Ok(stat) = fstat(&renamed) {
@@ -182,6 +176,16 @@ impl Directory {
         file.write_all(text).map_err(|e| Error::io(path, "write it", e))?;
         file.sync_all().map_err(|e| Error::io(path, "write it to disk", e))?;
         Ok(temporary)
+    }
+}
+
+/// Leaves what a program wrote or pushed to the user whose it was, as far as this one may say so: or root's push would
+/// keep that user from the next.
+fn keep_owner(header: &Header, temporary: &NamedTempFile, survey: &Survey<Seen>) {
+    let Some(entry) = survey.entry(&header.file) else { return };
+    if matches!(header.kind, Kind::Write | Kind::Push) {
+        let (owner, group) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+        let _ = fchown(temporary.as_file(), Some(owner), Some(group));
     }
 }
 
