@@ -59,6 +59,12 @@ fn what_one_user_says_of_a_family_takes_it_from_nobody() {
     well(ALICE, &host, &["write", "v", "--label", "w=2"], &text("three"));
     well(BOB, &host, &["write", "w", "--label", "w=1"], &text("four"));
     assert_eq!(holding(&host, "# HELP t_a one"), 7, "{:?}", names(&host.textfile_dir()));
+    // Nor between two writes alone, of which one would change both if it might.
+    let text = |help: &str| format!("# HELP t_w {help}\n# TYPE t_w gauge\nt_w 1\n");
+    well(BOB, &host, &["write", "bobs", "--label", "w=1"], &text("one"));
+    well(BOB, &host, &["write", "bobs2", "--label", "w=2"], &text("two"));
+    well(ALICE, &host, &["write", "alices", "--label", "w=3"], &text("three"));
+    assert_eq!(holding(&host, "# HELP t_w two"), 3);
 }
 
 #[test]
