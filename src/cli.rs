@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::exec::turn::Lock;
+
 /// Runs a host's custom checks and drops their results, proven harmless, as .prom files where node_exporter's
 /// textfile collector picks them up.
 ///
@@ -225,8 +227,8 @@ pub struct Exec {
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
     /// What to do while the last run still goes on [default: start the job all the same]
-    #[arg(long, value_name = "HOW", value_parser = ["skip", "wait"])]
-    pub lock: Option<String>,
+    #[arg(long, value_name = "HOW")]
+    pub lock: Option<Lock>,
     /// Remove what is told of the job when its last run is so long ago [default: never]
     #[arg(long, value_name = "DURATION")]
     pub max_age: Option<String>,

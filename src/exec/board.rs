@@ -1,5 +1,6 @@
 //! What is told of a job, put into the directory: beside the job, in a thread of its own.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -11,16 +12,19 @@ use super::families::{families, observe};
 use super::record::{Event, Own, Verdict, take_in};
 use super::{About, life};
 use crate::exposition::{Family, OWN_PREFIX};
-use crate::textfile::{self, Class, Directory, Error, Header, Kind};
+use crate::textfile::{self, Class, Directory, Error, Header, Kind, Previous};
 
 /// How long the end of a job waits for the directory.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a lock is waited for at once.
-const SPELL: Duration = Duration::from_millis(300);
+/// What of that is left for saying why it could not be told.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// How long the beginning of a job, and the sweep, wait for a lock.
+const BRIEFLY: Duration = Duration::from_millis(300);
 
 /// A job that has ended by then is told of once.
-const SHORT: Duration = Duration::from_millis(20);
+pub const SHORT: Duration = Duration::from_millis(20);
 
 /// How long after a beginning could not be told it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -54,18 +58,25 @@ pub struct Told {
 
 impl Board {
     fn open(&self) -> Result<Directory, Error> {
-        let directory = Directory::open(&self.place)?;
-        Ok(directory.with_node_exporter(&self.node_exporter).with_patience(SPELL))
+        Ok(Directory::open(&self.place)?.with_node_exporter(&self.node_exporter))
     }
 
-    /// Tells of `event` in one go; other runs of the job wait meanwhile, so that nothing of theirs is lost.
-    fn tell(&self, directory: &Directory, event: &Event, own: Option<&[Family]>) -> Result<(), Error> {
+    /// Tells of `event` in one go, and waits until `deadline` for its locks; other runs of the job wait
+    /// meanwhile, so that nothing of theirs is lost.
+    fn tell(
+        &self,
+        directory: &mut Directory,
+        event: &Event,
+        own: Option<&[Family]>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
         let file = textfile::exec_file(self.about.name.as_str());
-        let Some(_turn) = directory.lock_name(&file, SPELL)? else { return Err(directory.locked(SPELL)) };
-        let source = format!("user {}", geteuid());
-        let before = directory.previous(&file)?;
-        // Another's is refused when it comes to it.
-        let before = before.filter(|there| there.header.kind == Kind::Exec && there.header.source == source);
+        let patience = left(deadline);
+        let Some(_turn) = directory.lock_name(&file, patience)? else {
+            return Err(directory.locked(patience));
+        };
+        let source = source(geteuid().as_raw());
+        let before = previous(directory, &file, &source)?;
         let mut all: Vec<Family> = match own {
             Some(own) => own.to_vec(),
             None => before.as_ref().and_then(|there| there.families()).unwrap_or_default(),
@@ -80,40 +91,61 @@ impl Board {
         };
         all.extend(observe(&self.about, &mut header.state, &times));
         all.extend(families(&self.about, &header));
+        directory.set_patience(left(deadline));
         directory.publish(&header, &all)
     }
 
-    /// As [`tell`](Self::tell), until `deadline`; where the job's own metrics are refused, without them.
-    fn tell_last(&self, directory: &Directory, last: &Last, deadline: Instant) -> Result<Told, Error> {
-        let patiently = |event: &Event, own: Option<&[Family]>| loop {
-            match self.tell(directory, event, own) {
-                // There are two locks to be had.
-                Err(error) if error.class == Class::Lock && Instant::now() + 2 * SPELL < deadline => {}
-                told => return told,
-            }
-        };
-        let Some(error) = patiently(&last.event, last.own.as_deref()).err() else {
+    /// Whether it may be for the job's own metrics that nothing can be published: they may contradict another
+    /// file, one that this user may not have give way, or be too large. On a disk that is full, what was told
+    /// before is better than nothing.
+    fn is_of_own(&self, error: &Error) -> bool {
+        let file = textfile::exec_file(self.about.name.as_str());
+        let is_published = error.path.extension() == Some(OsStr::new("prom"));
+        matches!(error.class, Class::Conflict | Class::Limit | Class::Invalid)
+            || is_published && error.path.file_name() != Some(OsStr::new(&file))
+    }
+
+    /// As [`tell`](Self::tell); where the job's own metrics are refused, without them.
+    fn tell_last(&self, directory: &mut Directory, last: &Last, deadline: Instant) -> Result<Told, Error> {
+        let deadline = deadline.checked_sub(MARGIN).unwrap_or(deadline);
+        let mut tell = |event: &Event, own: Option<&[Family]>| self.tell(directory, event, own, deadline);
+        let Some(error) = tell(&last.event, last.own.as_deref()).err() else {
             return Ok(Told::default());
         };
-        if !is_of_own(&error) {
+        if !self.is_of_own(&error) {
             return Err(error);
         }
         match (last.event, last.own.as_deref()) {
             (Event::Ended(ended, running, own), Some([_, ..])) => {
                 let own = Own { accepted: false, ..own };
-                patiently(&Event::Ended(ended, running, own), Some(&[]))?;
+                tell(&Event::Ended(ended, running, own), Some(&[]))?;
                 Ok(Told { refused: Some(error) })
             }
-            (event, None) => patiently(&event, Some(&[])).map(|()| Told::default()),
+            (event, None) => tell(&event, Some(&[])).map(|()| Told::default()),
             _ => Err(error),
         }
     }
 }
 
-/// Whether it may be for the job's own metrics that nothing can be published: they may contradict another file, one that
-/// this user may not have give way, or be too large for what room there is.
-fn is_of_own(error: &Error) -> bool {
-    error.class != Class::Lock
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn source(user: u32) -> String {
+    format!("user {user}")
+}
+
+/// What this user's runs of the job have told. Whose a file is its owner says: its text, whoever may write
+/// here can write.
+fn previous(directory: &Directory, file: &str, source: &str) -> Result<Option<Previous>, Error> {
+    let Some(there) = directory.previous(file)?.filter(|there| there.header.kind == Kind::Exec) else {
+        // Another kind's is refused when it comes to it.
+        return Ok(None);
+    };
+    if !there.is_this_users() {
+        return Err(directory.wrong_source(file, &self::source(there.user), source));
+    }
+    Ok(Some(there).filter(|there| there.header.source == source))
 }
 
 fn new(source: String, file: String) -> Header {
@@ -135,8 +167,9 @@ type Order = (Last, Instant);
 type Answer = Result<Told, Error>;
 
 impl Herald {
-    /// Tells of `began`, if anything, unless the job ends at once. `sweep` is done once all is told.
-    pub fn start(board: Board, began: Option<Event>, sweep: fn(&Directory)) -> Self {
+    /// Tells of `began`, if anything, unless the job ends within `wait`. `sweep` is done once all is told.
+    pub fn start(board: Board, began: Option<Event>, wait: Duration, sweep: fn(&Directory)) -> Self {
+        let began = began.map(|began| (began, wait));
         let (lasts, last) = channel();
         let (answer, answers) = channel();
         let work = board.clone();
@@ -152,16 +185,15 @@ impl Herald {
     pub fn end(self, last: Last) -> Result<Told, String> {
         let deadline = Instant::now() + PATIENCE;
         let Some((lasts, answers)) = self.thread else {
-            let told =
-                self.board.open().and_then(|directory| self.board.tell_last(&directory, &last, deadline));
+            let told = self.board.open();
+            let told = told.and_then(|mut directory| self.board.tell_last(&mut directory, &last, deadline));
             return told.map_err(|error| error.to_string());
         };
         let _ = lasts.send((last, deadline));
-        let left = || deadline.saturating_duration_since(Instant::now());
-        match answers.recv_timeout(left()) {
+        match answers.recv_timeout(left(deadline)) {
             Ok(told) => {
                 // The end of the sweep.
-                let _ = answers.recv_timeout(left());
+                let _ = answers.recv_timeout(left(deadline));
                 told.map_err(|error| error.to_string())
             }
             Err(RecvTimeoutError::Timeout) => Err(format!(
@@ -176,17 +208,17 @@ impl Herald {
 
 fn serve(
     board: &Board,
-    began: Option<Event>,
+    began: Option<(Event, Duration)>,
     last: &Receiver<Order>,
     answer: &Sender<Answer>,
     sweep: fn(&Directory),
 ) {
-    let early = began.map_or(Ok(None), |began| tell_of_beginning(board, &began, last));
+    let early = began.map_or(Ok(None), |(began, wait)| tell_of_beginning(board, &began, wait, last));
     let order = early.and_then(|early| early.map_or_else(|| last.recv(), Ok));
     // Without one promdrop is at its end.
     let Ok((last, deadline)) = order else { return };
-    let directory = board.open();
-    let told = directory.as_ref().map_err(Error::clone).and_then(|directory| {
+    let mut directory = board.open();
+    let told = directory.as_mut().map_err(|error| error.clone()).and_then(|directory| {
         let told = board.tell_last(directory, &last, deadline)?;
         directory.sync()?;
         Ok(told)
@@ -194,9 +226,10 @@ fn serve(
     let is_told = told.is_ok();
     // Nobody may be waiting any more.
     let _ = answer.send(told);
-    if let Ok(directory) = directory
+    if let Ok(mut directory) = directory
         && is_told
     {
+        directory.set_patience(BRIEFLY);
         sweep(&directory);
         let _ = directory.sweep_temporaries(SystemTime::now());
     }
@@ -206,18 +239,21 @@ fn serve(
 fn tell_of_beginning(
     board: &Board,
     began: &Event,
+    mut wait: Duration,
     last: &Receiver<Order>,
 ) -> Result<Option<Order>, RecvError> {
-    let mut wait = SHORT;
     loop {
         match last.recv_timeout(wait) {
             Ok(order) => return Ok(Some(order)),
             Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let told = board.open().and_then(|directory| match board.tell(&directory, began, None) {
-            Err(error) if is_of_own(&error) => board.tell(&directory, began, Some(&[])),
-            told => told,
+        let told = board.open().and_then(|mut directory| {
+            let mut tell = |own| board.tell(&mut directory, began, own, Instant::now() + BRIEFLY);
+            match tell(None) {
+                Err(error) if board.is_of_own(&error) => tell(Some(&[])),
+                told => told,
+            }
         });
         match told {
             Err(error) if error.class == Class::Lock => wait = RETRY,

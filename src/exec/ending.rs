@@ -1,5 +1,6 @@
 //! promdrop ends as its job did, so that who started it sees no difference.
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, raise};
 
 use super::record::{Ended, Verdict};
@@ -14,6 +15,11 @@ pub const NOT_EXECUTABLE: u8 = 126;
 pub const NOT_FOUND: u8 = 127;
 /// There was no run, since the last one still goes on: `EX_TEMPFAIL` of sysexits.h.
 pub const SKIPPED: u8 = 75;
+
+/// The exit status where a job can't be started.
+pub fn unstarted(errno: Errno) -> u8 {
+    if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE }
+}
 
 /// Ends this process by the signal that ended the job, if one did; else returns the status to exit with.
 pub fn like(ended: &Ended) -> u8 {

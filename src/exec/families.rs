@@ -132,7 +132,8 @@ pub fn families(about: &About, header: &Header) -> Vec<Family> {
         number(&MEMORY_PEAK, key::MEMORY),
         number(&READ, key::READ),
         number(&WRITTEN, key::WRITTEN),
-        age(about.expect_every).map(|every| of(&EXPECTED, every)),
+        // During the first run nothing can have succeeded yet, and that is nothing to alert for.
+        known(state, key::SUCCESS).and(age(about.expect_every)).map(|every| of(&EXPECTED, every)),
         Some(of(&MAX_AGE, age(about.max_age).unwrap_or(0.0))),
         number(&SERIES, key::SERIES),
         number(&ACCEPTED, key::ACCEPTED),

@@ -15,7 +15,7 @@ use nix::unistd::{Pid, execvp};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
 
 use super::limit::Limit;
-use super::record::{Ended, Transfer, Verdict};
+use super::record::{Ended, Transfer, Used, Verdict};
 use super::signals::Signals;
 use super::spool::Tap;
 use crate::collect::command::launch::unignore_sigpipe;
@@ -23,7 +23,6 @@ use crate::collect::command::ready::ready;
 use crate::collect::command::spawn;
 use crate::collect::command::tree;
 use crate::collect::runner::now;
-use crate::collect::trace::Usage;
 
 /// The variable that tells the job where its own metrics go.
 pub const OUTPUT: &str = "PROMDROP_OUTPUT";
@@ -37,10 +36,12 @@ pub struct Job {
     pid: Pid,
     began: u64,
     clock: Instant,
+    /// What the children had used that this process had before.
+    before: Option<Children>,
 }
 
-/// Starts `argv` with this process' environment and `output` as [`OUTPUT`]; `ends` are where it writes, if not where
-/// promdrop does.
+/// Starts `argv` with this process' environment and `output` as [`OUTPUT`]; `ends` are where it writes, if
+/// not where promdrop does.
 ///
 /// # Errors
 /// Why it can't be started.
@@ -50,27 +51,29 @@ pub fn start(
     signals: &Signals,
     ends: [Option<BorrowedFd<'_>>; 2],
 ) -> nix::Result<Job> {
-    let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
-    let argv = argv.iter().map(|word| text(word.as_bytes())).collect::<nix::Result<Vec<_>>>()?;
+    let argv = words(argv)?;
     let [stdout, stderr] = ends;
     let environment = environment(std::env::vars_os(), output)?;
-    let (began, clock) = (now(), Instant::now());
+    let (began, clock, before) = (now(), Instant::now(), Children::now());
     let job =
         spawn::Job { argv: &argv, environment: &environment, blocked: *signals.original(), stdout, stderr };
-    Ok(Job { pid: job.start()?, began, clock })
+    Ok(Job { pid: job.start()?, began, clock, before })
 }
 
-/// Becomes `argv`, where it can't be waited for: with nothing told of it, but as it would be without promdrop.
+/// Becomes `argv`, where it can't be waited for: with nothing told of it, but as it would be without
+/// promdrop.
 pub fn become_it(argv: &[OsString], blocked: &SigSet) -> Errno {
-    let words: nix::Result<Vec<CString>> =
-        argv.iter().map(|word| CString::new(word.as_bytes()).map_err(|_| Errno::EINVAL)).collect();
-    let Ok(words) = words else { return Errno::EINVAL };
+    let Ok(words) = words(argv) else { return Errno::EINVAL };
     let Some(program) = words.first() else { return Errno::EINVAL };
     // Unblocks all.
     unignore_sigpipe();
     let _ = blocked.thread_set_mask();
     let Err(errno) = execvp(program, &words);
     errno
+}
+
+fn words(argv: &[OsString]) -> nix::Result<Vec<CString>> {
+    argv.iter().map(|word| CString::new(word.as_bytes()).map_err(|_| Errno::EINVAL)).collect()
 }
 
 fn environment(
@@ -96,8 +99,8 @@ impl Job {
         self.began
     }
 
-    /// Waits for its end, passing on signals and taking in what it writes. After `timeout` it is ended, with all that
-    /// descends from it.
+    /// Waits for its end, passing on signals and taking in what it writes. After `timeout` it is ended, with
+    /// all that descends from it.
     pub fn wait(self, signals: &Signals, timeout: Option<Duration>, mut tap: Option<&mut Tap>) -> Ended {
         let mut limit = Limit::new(self.clock, timeout);
         let status = loop {
@@ -110,6 +113,8 @@ impl Job {
             self.take_in(signals, wait, tap.as_deref_mut());
         };
         let (at, duration) = (now(), self.clock.elapsed());
+        // What has come by now was for the job, and came too late.
+        let _ = signals.take_in(|_| true);
         let transfer = transfer(self.pid);
         if let Some(tap) = tap {
             tap.drain();
@@ -118,7 +123,8 @@ impl Job {
             while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
         }
         let (verdict, status, signal) = outcome(status.as_ref(), limit.is_over());
-        Ended { verdict, status, signal, began: self.began, at, duration, usage: usage(), transfer }
+        let usage = used(self.before, Children::now());
+        Ended { verdict, status, signal, began: self.began, at, duration, usage, transfer }
     }
 
     /// Waits at most so long for something to happen, and takes it in.
@@ -172,14 +178,31 @@ fn outcome(status: Option<&WaitIdStatus>, is_late: bool) -> (Verdict, u64, u64) 
     (verdict, exited.unwrap_or(128 + signal), signal)
 }
 
-/// What the one child of this process has used, with all that it waited for.
-fn usage() -> Option<Usage> {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
-    let cpu = (used.user_time() + used.system_time()).num_microseconds();
-    Some(Usage {
-        cpu: Duration::from_micros(u64::try_from(cpu).ok()?),
-        memory_peak: u64::try_from(used.max_rss()).ok()?.saturating_mul(1024),
-    })
+/// What all children of this process have used so far that were waited for, with all that they waited for.
+#[derive(Debug, Clone, Copy)]
+struct Children {
+    cpu: Duration,
+    /// Of the largest, in bytes.
+    memory_peak: u64,
+}
+
+impl Children {
+    fn now() -> Option<Self> {
+        let used = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+        let cpu = (used.user_time() + used.system_time()).num_microseconds();
+        Some(Self {
+            cpu: Duration::from_micros(u64::try_from(cpu).ok()?),
+            memory_peak: u64::try_from(used.max_rss()).ok()?.saturating_mul(1024),
+        })
+    }
+}
+
+/// What the job has used. A process keeps its children when it executes another program: a shell that becomes
+/// promdrop as its last command had others before. Behind a larger one of those the job's peak can't be seen.
+fn used(before: Option<Children>, after: Option<Children>) -> Option<Used> {
+    let (before, after) = (before?, after?);
+    let memory_peak = Some(after.memory_peak).filter(|peak| *peak > before.memory_peak);
+    Some(Used { cpu: after.cpu.saturating_sub(before.cpu), memory_peak })
 }
 
 /// What a zombie has moved; `None` where the kernel doesn't count it, or it is not for this user to look at.
@@ -206,6 +229,16 @@ mod tests {
         for bad in ["", "read_bytes: 5\n", "read_bytes: x\nwrite_bytes: 6\n"] {
             assert_eq!(parse_transfer(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_earlier_children_used_is_not_the_jobs() {
+        let children = |cpu, memory_peak| Some(Children { cpu: Duration::from_secs(cpu), memory_peak });
+        let told = |cpu, memory_peak| Some(Used { cpu: Duration::from_secs(cpu), memory_peak });
+        assert_eq!(used(children(0, 0), children(3, 7)), told(3, Some(7)));
+        assert_eq!(used(children(2, 6), children(3, 7)), told(1, Some(7)));
+        assert_eq!(used(children(2, 7), children(3, 7)), told(1, None));
+        assert_eq!(used(None, children(3, 7)), None);
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub fn running(job: Pid) -> Option<Running> {
     Some(Running { job: process(job)?, waiter: process(Pid::this())?, namespace, boot })
 }
 
-/// Whether the job or the promdrop that waits for it is still there; true where that can't be told, since they are of
-/// another namespace.
+/// Whether the job or the promdrop that waits for it is still there; true where that can't be told, since
+/// they are of another namespace.
 pub fn lives(running: &Running) -> bool {
     Here::read().is_none_or(|here| judge(running, here, is_there))
 }

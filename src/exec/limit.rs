@@ -63,6 +63,10 @@ impl Limit {
             if !left.is_zero() {
                 return left.min(LONGEST_WAIT);
             }
+            if tree::stat(job.as_raw()).is_some_and(|stat| !stat.is_alive()) {
+                // It has ended since that was last asked, and by itself.
+                return Duration::ZERO;
+            }
             self.ending = Some(Ending::begin(job, now));
             return ROUND;
         };
@@ -107,5 +111,26 @@ impl Ending {
                 self.processes.push(victim);
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn one_that_has_ended_by_itself_was_not_ended_by_its_time() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let job = Pid::from_raw(child.id() as i32);
+        while tree::stat(job.as_raw()).is_some_and(|stat| stat.is_alive()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut limit = Limit::new(Instant::now(), Some(Duration::ZERO));
+        assert_eq!(limit.enforce(job), Duration::ZERO);
+        assert!(!limit.is_over() && limit.is_settled());
+        child.wait().unwrap();
     }
 }

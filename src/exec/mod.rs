@@ -1,10 +1,11 @@
 //! `promdrop exec`: a job that runs as it would without promdrop, and what its file tells of it.
 //!
-//! [`job`] starts the program and waits for it, no longer than its [`limit`], passing on the [`signals`] that are sent to promdrop alone; [`ending`] has
-//! promdrop end as it did. Nothing of that looks at the textfile directory: a thread does, by [`board`]. What is told is
-//! decided in [`record`] and [`families`], which are pure: the numbers live in the header's state, and
-//! [`life`] says whether a run of which the header tells still goes on. [`output`] is the file for the job's own metrics,
-//! [`spool`] what it wrote, held back, [`turn`] the lock of `--lock`.
+//! [`job`] starts the program and waits for it, no longer than its [`limit`], passing on the [`signals`] that
+//! are sent to promdrop alone; [`ending`] has promdrop end as it did. Nothing of that looks at the textfile
+//! directory: a thread does, by [`board`]. What is told is decided in [`record`] and [`families`], which are
+//! pure: the numbers live in the header's state, and [`life`] says whether a run of which the header tells
+//! still goes on. [`output`] is the file for the job's own metrics, [`spool`] what it wrote, held back,
+//! [`turn`] the lock of `--lock`.
 
 pub mod board;
 pub mod ending;

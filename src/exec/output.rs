@@ -18,6 +18,12 @@ use crate::textfile::MAX_FILE;
 /// What a job gets where there is no such file: what it writes there is lost.
 const NOWHERE: &str = "/dev/null";
 
+/// The directory for temporary files. An empty TMPDIR is none: it would be the working directory.
+pub fn temporary_place() -> PathBuf {
+    let named = std::env::var_os("TMPDIR").filter(|named| !named.is_empty());
+    named.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+}
+
 /// An empty file in a directory of its own that nobody else can enter, removed with it when this is dropped.
 #[derive(Debug)]
 pub struct Output {
@@ -34,6 +40,11 @@ impl Offer {
     /// Makes one in `parent`.
     pub fn make(parent: &Path) -> Self {
         Self(Output::make(parent))
+    }
+
+    /// Whether there is a file.
+    pub fn is_made(&self) -> bool {
+        self.0.is_ok()
     }
 
     /// Where the job is to write.

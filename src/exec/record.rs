@@ -5,7 +5,6 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::families::{RUNNING, RUNS, SUCCESS};
-use crate::collect::trace::Usage;
 use crate::exposition::Family;
 use crate::textfile::{Header, Running, State};
 
@@ -63,6 +62,15 @@ pub struct Transfer {
     pub written: u64,
 }
 
+/// What a job and all processes that it waited for have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    /// CPU time.
+    pub cpu: Duration,
+    /// The peak memory of the largest of them, in bytes, where it is known to be theirs.
+    pub memory_peak: Option<u64>,
+}
+
 /// A run that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
@@ -79,7 +87,7 @@ pub struct Ended {
     /// How long it took.
     pub duration: Duration,
     /// What it used, where that is known.
-    pub usage: Option<Usage>,
+    pub usage: Option<Used>,
     /// What it moved, where that is known.
     pub transfer: Option<Transfer>,
 }
@@ -88,7 +96,8 @@ impl Ended {
     /// promdrop's own words on it for the header; `None` of a success.
     pub fn failure(&self) -> Option<String> {
         let told = match self.verdict {
-            Verdict::Success => return None,
+            // What was skipped is no run that could fail.
+            Verdict::Success | Verdict::Skipped => return None,
             Verdict::Exit => format!("the job exited with status {}", self.status),
             Verdict::Signal => {
                 let number = i32::try_from(self.signal).ok();
@@ -97,7 +106,7 @@ impl Ended {
             }
             Verdict::Timeout => "the job took longer than its --timeout and was ended".to_owned(),
             Verdict::Spawn => "the job can't be started".to_owned(),
-            Verdict::Skipped | Verdict::Lost => "nobody saw the job end".to_owned(),
+            Verdict::Lost => "nobody saw the job end".to_owned(),
         };
         Some(format!("{}: {told}", self.verdict.word()))
     }
@@ -188,7 +197,10 @@ fn end(header: &mut Header, ended: &Ended, own: Own) {
         state.put(part, &before.part(part));
     }
     add(state, ended.verdict, 1);
-    let began = before.get(key::BEGAN).max(ended.began);
+    // That of a run that began later and still goes on; one in the future is of a clock that was set back
+    // since.
+    let began = before.get(key::BEGAN);
+    let began = if began <= ended.at { began.max(ended.began) } else { ended.began };
     let success = ended.verdict == Verdict::Success;
     for (key, number) in [
         (key::BEGAN, Some(began)),
@@ -198,7 +210,7 @@ fn end(header: &mut Header, ended: &Ended, own: Own) {
         (key::SIGNAL, Some(ended.signal)),
         (key::SUCCESS, Some(u64::from(success))),
         (key::CPU, ended.usage.map(|usage| nanoseconds(usage.cpu))),
-        (key::MEMORY, ended.usage.map(|usage| usage.memory_peak)),
+        (key::MEMORY, ended.usage.and_then(|usage| usage.memory_peak)),
         (key::READ, ended.transfer.map(|transfer| transfer.read)),
         (key::WRITTEN, ended.transfer.map(|transfer| transfer.written)),
         (key::SERIES, Some(own.series as u64)),

@@ -3,26 +3,39 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::libc;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::unistd::{Pid, getsid};
 
-/// Those that promdrop passes on instead of dying of them: all by which processes are commonly told something.
-const PASSED_ON: [Signal; 13] = [
+/// Those that promdrop passes on instead of dying of them: all by which processes are commonly told
+/// something.
+const PASSED_ON: [Signal; 15] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
+    Signal::SIGABRT,
     Signal::SIGTERM,
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGALRM,
     Signal::SIGVTALRM,
     Signal::SIGPROF,
+    Signal::SIGXCPU,
     Signal::SIGCONT,
     Signal::SIGWINCH,
     Signal::SIGIO,
     Signal::SIGPWR,
 ];
+
+/// Blocks SIGXFSZ for the life of this process, so that a limit on the size of files is to what promdrop
+/// writes what a full disk is; what was blocked before, which is for the job. Call it before any thread is
+/// started.
+///
+/// # Errors
+/// The kernel has none to give.
+pub fn outlive_size_limit() -> nix::Result<SigSet> {
+    SigSet::from(Signal::SIGXFSZ).thread_swap_mask(SigmaskHow::SIG_BLOCK)
+}
 
 /// Blocked, and to be read instead.
 #[derive(Debug)]
@@ -34,12 +47,11 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks them. Call it before any thread is started.
+    /// Blocks them. Call it before any thread is started, with what [`outlive_size_limit`] said.
     ///
     /// # Errors
     /// Where the kernel refuses a signalfd; then nothing is blocked.
-    pub fn listen() -> nix::Result<Self> {
-        let original = SigSet::thread_get_mask()?;
+    pub fn listen(original: SigSet) -> nix::Result<Self> {
         let mut signals = SigSet::empty();
         for signal in PASSED_ON.into_iter().chain([Signal::SIGCHLD]) {
             signals.add(signal);
@@ -54,8 +66,16 @@ impl Signals {
         &self.original
     }
 
-    /// Takes in what came; those that are for the job, in the order they came. `is_of_job` says whether a process is the
-    /// job or one that it started.
+    /// Lets them do again to promdrop what they would, once the job has ended.
+    pub fn unblock(&self) {
+        let mut blocked = self.original;
+        // One may be pending.
+        blocked.add(Signal::SIGXFSZ);
+        let _ = blocked.thread_set_mask();
+    }
+
+    /// Takes in what came; those that are for the job, in the order they came. `is_of_job` says whether a
+    /// process is the job or one that it started.
     pub fn take_in(&self, is_of_job: impl Fn(Pid) -> bool) -> Vec<Signal> {
         let mut for_job = Vec::new();
         while let Ok(Some(info)) = self.fd.read_signal() {
@@ -109,9 +129,12 @@ fn is_for_job(signal: Signal, sender: Sender, is_leader: bool, is_of_job: impl F
         (Signal::SIGCHLD, _) => false,
         // What the job does to its own group, or to its parent, is its own affair.
         (_, Sender::Process(pid)) => !is_of_job(pid),
-        // A terminal's go to the whole group, but the one that it is gone: that goes to the leader of the session.
+        // A terminal's go to the whole group, but the one that it is gone: that goes to the leader of the
+        // session.
         (Signal::SIGHUP, Sender::Kernel) => is_leader,
         (Signal::SIGINT | Signal::SIGQUIT | Signal::SIGCONT | Signal::SIGWINCH, Sender::Kernel) => false,
+        // It is promdrop's own time that is up; the job has one of its own.
+        (Signal::SIGXCPU, Sender::Kernel) => false,
         // Its own timers, set before promdrop was executed, say.
         (_, Sender::Kernel) => true,
     }
@@ -143,6 +166,7 @@ mod tests {
         }
         assert!(goes(Signal::SIGHUP, Sender::Kernel, true));
         assert!(goes(Signal::SIGALRM, Sender::Kernel, false));
+        assert!(!goes(Signal::SIGXCPU, Sender::Kernel, false));
         assert!(!goes(Signal::SIGCHLD, stranger, false));
     }
 }

@@ -10,8 +10,13 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::fstat;
 use nix::unistd::pipe2;
 
+use super::output::temporary_place;
+
 /// What is held in memory; what is more goes to a file.
 const MEMORY: usize = 1 << 20;
+
+/// What goes to the file at most: one that writes without end must not fill the disk that others need.
+const MOST: usize = 256 << 20;
 
 /// What is read or written at once.
 const CHUNK: usize = 64 << 10;
@@ -36,8 +41,8 @@ pub struct Tap {
     spool: Spool,
 }
 
-/// The writing ends. A job's stdout and stderr are one where promdrop's are the same file, so that what it writes keeps
-/// its order.
+/// The writing ends. A job's stdout and stderr are one where promdrop's are the same file, so that what it
+/// writes keeps its order.
 #[derive(Debug)]
 pub struct Ends {
     stdout: OwnedFd,
@@ -125,6 +130,8 @@ pub struct Spool {
     file: Option<File>,
     /// What the file holds, in pieces of one stream each.
     filed: VecDeque<(Stream, usize)>,
+    /// Bytes of it.
+    size: usize,
     memory: VecDeque<u8>,
     held: VecDeque<(Stream, usize)>,
     /// Why nothing more can be written to the file.
@@ -177,9 +184,12 @@ impl Spool {
 
     /// Moves what is in memory to the file.
     fn file(&mut self) -> io::Result<()> {
+        if self.size.saturating_add(self.memory.len()) > MOST {
+            return Err(io::Error::other(format!("no more than {} MiB are kept", MOST >> 20)));
+        }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
+            none => none.insert(tempfile::tempfile_in(temporary_place())?),
         };
         let before = file.stream_position()?;
         let (one, two) = self.memory.as_slices();
@@ -188,6 +198,7 @@ impl Spool {
             let _ = file.set_len(before).and_then(|()| file.seek(SeekFrom::Start(before)));
             return Err(error);
         }
+        self.size += self.memory.len();
         self.memory.clear();
         for (stream, length) in self.held.drain(..) {
             push(&mut self.filed, stream, length);
@@ -296,5 +307,17 @@ mod tests {
         });
         assert_eq!(missing, rest.len() - MEMORY);
         assert!(pieces[first.len()..] == rest[missing..]);
+    }
+
+    #[test]
+    fn the_file_holds_no_more_than_it_may() {
+        let mut spool = Spool { size: MOST - (3 << 20), ..Spool::default() };
+        let all = bytes(1, 8 << 20);
+        all.chunks(CHUNK).for_each(|part| spool.add(Stream::Stdout, part));
+        assert!(spool.size <= MOST && spool.refused.is_some());
+        let (out, _, missing) = released(spool);
+        assert_eq!(out.len() + missing.iter().sum::<usize>(), all.len());
+        assert!((3 << 20..=4 << 20).contains(&out.len()), "{}", out.len());
+        assert!(all.starts_with(&out[..out.len() - MEMORY]) && all.ends_with(&out[out.len() - MEMORY..]));
     }
 }

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
-use nix::unistd::fsync;
+use nix::unistd::{fsync, geteuid};
 
 use super::MAX_FILE;
 use super::error::{Class, Error};
@@ -38,7 +38,8 @@ pub struct Directory {
     patience: Duration,
     /// All that node_exporter would open: read again only once it has changed.
     survey: Mutex<Survey<Seen>>,
-    /// Whose turn it is to publish, of the threads of this process; and when one last waited for the lock in vain.
+    /// Whose turn it is to publish, of the threads of this process; and when one last waited for the lock in
+    /// vain.
     turn: Mutex<Option<Instant>>,
     /// Where a live node_exporter is to be asked.
     node_exporter: Option<String>,
@@ -62,10 +63,17 @@ pub enum Foreign {
 pub struct Previous {
     /// Its header.
     pub header: Header,
+    /// The user whose file it is; what a header says of its source, whoever may write here can write.
+    pub user: u32,
     text: Vec<u8>,
 }
 
 impl Previous {
+    /// Whether it is a file of the user that this process runs as.
+    pub fn is_this_users(&self) -> bool {
+        self.user == geteuid().as_raw()
+    }
+
     /// Its families; `None` where they can't be read any more.
     pub fn families(&self) -> Option<Vec<Family>> {
         exposition::read(&self.text).ok()
@@ -96,6 +104,7 @@ pub struct Taken {
 struct Found {
     /// `None` where it is in doubt.
     header: Option<Header>,
+    user: u32,
     text: Vec<u8>,
 }
 
@@ -104,7 +113,8 @@ pub(super) const COPY: &str = "it is a copy of a file of promdrop's with another
 pub(super) const NO_HEADER: &str = "it does not begin with promdrop's header";
 pub(super) const TOO_LARGE: &str = "it is larger than any of promdrop's";
 
-/// What tells whether a file is still the one that was looked into: device, inode, size, times of content and inode.
+/// What tells whether a file is still the one that was looked into: device, inode, size, times of content and
+/// inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp(libc::dev_t, libc::ino_t, libc::off_t, Time, Time);
 
@@ -181,10 +191,9 @@ impl Directory {
         Self { foreign, ..self }
     }
 
-    /// The same, whose lock for publishing is awaited no longer than `patience`.
-    #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    /// From now on, its lock for publishing is awaited no longer than `patience`.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// How long publishing waits for its lock.
@@ -200,7 +209,8 @@ impl Directory {
     /// Makes the names published so far last through a power cut: once a run, after the last publish.
     ///
     /// # Errors
-    /// Where the disk fails, or the directory is not at its path any more, so that nobody reads what was published.
+    /// Where the disk fails, or the directory is not at its path any more, so that nobody reads what was
+    /// published.
     pub fn sync(&self) -> Result<(), Error> {
         fsync(&self.fd).map_err(|e| Error::io(&self.path, "write the directory to disk", e))?;
         self.check_place()
@@ -228,8 +238,8 @@ impl Directory {
         Err(Error::new(Class::Io, &self.path, message, cure))
     }
 
-    /// The kernel refused `action`, which makes a name in the directory, on `path`: maybe because the directory itself
-    /// is gone.
+    /// The kernel refused `action`, which makes a name in the directory, on `path`: maybe because the
+    /// directory itself is gone.
     pub(super) fn refused(&self, path: &Path, action: &str, error: std::io::Error) -> Error {
         let place = match error.kind() {
             std::io::ErrorKind::NotFound => self.check_place(),
@@ -238,8 +248,8 @@ impl Directory {
         place.err().unwrap_or_else(|| self.not_allowed(path, action, error))
     }
 
-    /// The kernel refused `action` on `path`; where that is for want of permission, how a user who is not the directory's
-    /// gets it.
+    /// The kernel refused `action` on `path`; where that is for want of permission, how a user who is not the
+    /// directory's gets it.
     pub(super) fn not_allowed(&self, path: &Path, action: &str, error: std::io::Error) -> Error {
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         let owner = path.file_name().and_then(OsStr::to_str).and_then(|file| self.others_file(file));
@@ -258,15 +268,15 @@ impl Directory {
         error
     }
 
-    /// What promdrop published as `file` before. `None`: nothing, or what can't be trusted to be whole and is as good
-    /// as nothing.
+    /// What promdrop published as `file` before. `None`: nothing, or what can't be trusted to be whole and is
+    /// as good as nothing.
     ///
     /// # Errors
     /// [`Class::Refused`] where somebody else's file, or something other than a regular file, stands there.
     pub fn previous(&self, file: &str) -> Result<Option<Previous>, Error> {
         self.check_name(file)?;
-        let Some(Found { header: Some(header), text }) = self.inspect(file)? else { return Ok(None) };
-        Ok(Some(Previous { header, text }))
+        let Some(Found { header: Some(header), user, text }) = self.inspect(file)? else { return Ok(None) };
+        Ok(Some(Previous { header, user, text }))
     }
 
     /// Whether anything stands at `file`.
@@ -287,7 +297,8 @@ impl Directory {
         }
     }
 
-    /// Checks that `header` may be published: nothing stands at its name, or what does is promdrop's and of its kind.
+    /// Checks that `header` may be published: nothing stands at its name, or what does is promdrop's and of
+    /// its kind.
     pub(super) fn check_target(&self, header: &Header, survey: &Survey<Seen>) -> Result<(), Error> {
         let Some(entry) = survey.entry(&header.file) else { return Ok(()) };
         let (kind, source) = match &entry.content {
@@ -304,11 +315,16 @@ impl Directory {
             return Err(self.wrong_kind(&header.file, kind, header.kind));
         }
         if matches!(kind, Kind::Push | Kind::Exec) && source != header.source {
-            let message = format!("this is the file of {source}, and not for {} to replace", header.source);
-            let cure = "choose another name, or remove the file if it is no longer wanted";
-            return Err(Error::new(Class::Refused, &self.path.join(&header.file), message, cure));
+            return Err(self.wrong_source(&header.file, &source, &header.source));
         }
         Ok(())
+    }
+
+    /// That `file` is of the source `theirs`, and what is to replace it of `ours`.
+    pub fn wrong_source(&self, file: &str, theirs: &str, ours: &str) -> Error {
+        let message = format!("this is the file of {theirs}, and not for {ours} to replace");
+        let cure = "choose another name, or remove the file if it is no longer wanted";
+        Error::new(Class::Refused, &self.path.join(file), message, cure)
     }
 
     /// That `file` is of kind `theirs`, and what is to replace it of `ours`.
@@ -319,7 +335,8 @@ impl Directory {
         Error::new(Class::Refused, &self.path.join(file), message, cure)
     }
 
-    /// Checks that no link of another name leads to `file`, which is not there yet: it would serve its series again.
+    /// Checks that no link of another name leads to `file`, which is not there yet: it would serve its series
+    /// again.
     pub(super) fn check_links(&self, file: &str, survey: &Survey<Seen>) -> Result<(), Error> {
         let leads_here = |name: &OsStr| {
             let mut place = PathBuf::from(name);
@@ -343,8 +360,8 @@ impl Directory {
         Err(Error::new(Class::Conflict, &self.path.join(file), message, "remove the link"))
     }
 
-    /// Checks the names of `facts` that only a node_exporter with an optional collector uses: whether it does, only a
-    /// live one can tell. One that can't be asked stops nothing.
+    /// Checks the names of `facts` that only a node_exporter with an optional collector uses: whether it
+    /// does, only a live one can tell. One that can't be asked stops nothing.
     pub(super) fn check_optional(&self, path: &Path, facts: &Facts) -> Result<(), Error> {
         let taken = self.taken(facts);
         if taken.is_empty() {
@@ -355,8 +372,8 @@ impl Directory {
         Err(Error { class: Class::Conflict, path: path.to_owned(), problems, text: String::new(), families })
     }
 
-    /// The families of `facts` whose names a live node_exporter uses for an optional collector. It is asked only where
-    /// there is such a name; where it can't be, there is nothing to tell.
+    /// The families of `facts` whose names a live node_exporter uses for an optional collector. It is asked
+    /// only where there is such a name; where it can't be, there is nothing to tell.
     pub fn taken(&self, facts: &Facts) -> Vec<Taken> {
         let Some(url) = &self.node_exporter else { return Vec::new() };
         if facts.rejected_by.is_all() {
@@ -407,8 +424,8 @@ impl Directory {
         read_at(self.fd(), OsStr::new(file), MAX_FILE as u64, make).into_text().flatten()
     }
 
-    /// The text of `file`, if that is still promdrop's: others take no lock, and may have replaced it since it was
-    /// looked at.
+    /// The text of `file`, if that is still promdrop's: others take no lock, and may have replaced it since
+    /// it was looked at.
     pub(super) fn own_text(&self, file: &str) -> Result<Option<Vec<u8>>, Error> {
         match self.inspect(file) {
             Ok(found) => Ok(found.map(|found| found.text)),
@@ -471,7 +488,7 @@ impl Directory {
             Claim::Copy => return foreign(COPY),
             Claim::Foreign => return foreign(NO_HEADER),
         };
-        Ok(Some(Found { header, text }))
+        Ok(Some(Found { header, user: stat.st_uid, text }))
     }
 
     /// The status of `file`; `None` where there is none.
@@ -492,8 +509,8 @@ impl Directory {
         Err(Error::new(Class::Refused, &self.path.join(file), message, cure))
     }
 
-    /// Checks that `file` is a plain name that node_exporter reads. node_exporter dies of names that are not UTF-8,
-    /// which a `str` can't be.
+    /// Checks that `file` is a plain name that node_exporter reads. node_exporter dies of names that are not
+    /// UTF-8, which a `str` can't be.
     pub(super) fn check_name(&self, file: &str) -> Result<(), Error> {
         let plain = file.len() <= 255 && !file.contains(|c: char| c == '/' || c.is_control());
         if plain && file.ends_with(".prom") {

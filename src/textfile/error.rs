@@ -60,6 +60,7 @@ impl Error {
 fn cure(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOSPC => "free space or inodes on its filesystem: see df and df -i",
+        Errno::EFBIG => "raise the limit on the size of files that it was started with: ulimit -f",
         Errno::EDQUOT => "the quota of promdrop's user is used up: free space or raise it",
         Errno::EROFS => {
             "remount its filesystem writable, or add the directory to ReadWritePaths= of promdrop's unit"

@@ -1,7 +1,8 @@
-//! The comment lines at the head of every file of promdrop's: whose it is, and what is carried from run to run.
+//! The comment lines at the head of every file of promdrop's: whose it is, and what is carried from run to
+//! run.
 //!
-//! node_exporter skips them. Others could have written what is read back: it is checked, and what is in doubt counts
-//! as absent.
+//! node_exporter skips them. Others could have written what is read back: it is checked, and what is in doubt
+//! counts as absent.
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -58,20 +59,20 @@ pub struct Header {
     pub source: String,
     /// Its own file name: a copy under another name is nobody's.
     pub file: String,
-    /// The start of the slot it served, in ms since the epoch; `None` before the first. Of a push, when one was last
-    /// tried; of an exec, when its job last began or ended.
+    /// The start of the slot it served, in ms since the epoch; `None` before the first. Of a push, when one
+    /// was last tried; of an exec, when its job last began or ended.
     pub slot: Option<u64>,
     /// When its collector last succeeded, in ms since the epoch; `None`: never.
     pub last_success: Option<u64>,
     /// How old its numbers may get; `None`: as old as they like. Whole milliseconds are kept.
     pub max_age: Option<Duration>,
-    /// When the collector's definition was last changed, in ms since the epoch: of two that contradict each other the
-    /// newer one goes before.
+    /// When the collector's definition was last changed, in ms since the epoch: of two that contradict each
+    /// other the newer one goes before.
     pub definition: Option<u64>,
     /// Whether its numbers were removed because they were past their age.
     pub stale: bool,
-    /// promdrop's own words on the last failure, never bytes of a command's output: anyone can read the file. What is
-    /// longer than 200 bytes, escaped, is cut.
+    /// promdrop's own words on the last failure, never bytes of a command's output: anyone can read the file.
+    /// What is longer than 200 bytes, escaped, is cut.
     pub failure: Option<String>,
     /// Of an exec, the runs of its job that are in progress, the oldest first.
     pub running: Vec<Running>,
@@ -114,10 +115,12 @@ impl Header {
     pub fn expiry(&self) -> Option<Expiry> {
         let since = match self.kind {
             Kind::Collector => self.last_success,
-            // Nobody may ever push or write again: not even what tells that the last one failed stands for ever.
+            // Nobody may ever push or write again: not even what tells that the last one failed stands for
+            // ever.
             Kind::Write | Kind::Push => self.last_success.or(self.slot),
-            // What is told is the last run, however it ended.
-            Kind::Exec => self.slot.max(self.last_success),
+            // What is told is the last run, however it ended. A success after it is of a clock that was set
+            // back since.
+            Kind::Exec => self.slot.or(self.last_success),
         };
         Some(Expiry { since: since?, age: self.max_age? })
     }
@@ -173,8 +176,8 @@ impl Header {
         text.get(..length).unwrap_or_default()
     }
 
-    /// As [`parse`](Self::parse), of a text that need not be in memory, but without its state, which may be large and is
-    /// only for the next run.
+    /// As [`parse`](Self::parse), of a text that need not be in memory, but without its state, which may be
+    /// large and is only for the next run.
     pub(super) fn claim(text: &mut dyn Text, file: &str) -> Claim {
         let mut head = Vec::new();
         text.each(&mut |piece| {
@@ -255,9 +258,9 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// Whether it is past at `now`, in ms since the epoch. A time that lies in the future (the clock was set back, or
-    /// others wrote it) by more than the age must not keep the numbers for ever: it counts as past. By less than that,
-    /// the clock may be about to be right again.
+    /// Whether it is past at `now`, in ms since the epoch. A time that lies in the future (the clock was set
+    /// back, or others wrote it) by more than the age must not keep the numbers for ever: it counts as past.
+    /// By less than that, the clock may be about to be right again.
     pub fn is_past(self, now: u64) -> bool {
         u128::from(now.abs_diff(self.since)) > self.age.as_millis()
     }
@@ -268,7 +271,8 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
-/// The header's lines as keys and values; `None` where one is not as promdrop writes it, or goes beyond the limit.
+/// The header's lines as keys and values; `None` where one is not as promdrop writes it, or goes beyond the
+/// limit.
 struct Lines<'t> {
     rest: &'t [u8],
     left: usize,
@@ -303,7 +307,8 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `text` as one line of at most `limit` bytes, cut between characters: backslash and control characters escaped.
+/// `text` as one line of at most `limit` bytes, cut between characters: backslash and control characters
+/// escaped.
 fn escape(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
     for c in text.chars() {

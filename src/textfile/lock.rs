@@ -162,7 +162,9 @@ impl Directory {
 
     /// That a lock could not be had for all of `wait`.
     pub fn locked(&self, wait: Duration) -> Error {
-        let message = format!("another process held the lock for all of {} s", wait.as_secs_f64());
+        // Hundredths are enough.
+        let wait = (wait.as_secs_f64() * 100.0).round() / 100.0;
+        let message = format!("another process held the lock for all of {wait} s");
         Error::new(Class::Lock, &self.path().join(LOCK_FILE), message, "see who: lsof, or /proc/locks")
     }
 

@@ -1,4 +1,5 @@
-//! Changes to files of promdrop's own that are no run: a family is withdrawn, or takes the HELP of a newer file.
+//! Changes to files of promdrop's own that are no run: a family is withdrawn, or takes the HELP of a newer
+//! file.
 
 use std::os::fd::AsFd as _;
 
@@ -38,8 +39,8 @@ pub(super) struct Staged {
 }
 
 impl Directory {
-    /// Writes `file` with its header and families as `change` leaves them; its times stay. `None` where it is not
-    /// promdrop's any more. The caller holds the lock.
+    /// Writes `file` with its header and families as `change` leaves them; its times stay. `None` where it is
+    /// not promdrop's any more. The caller holds the lock.
     pub(super) fn stage(
         &self,
         file: &str,
@@ -53,7 +54,8 @@ impl Directory {
         let failed = |action: &'static str| move |e: Errno| Error::io(path, action, e);
         let old = fstatat(self.fd(), file, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at it"))?;
         let temporary = self.write(path, &text)?;
-        // Whose it was it stays, as far as this user may say so: in a sticky directory nobody else could replace it.
+        // Whose it was it stays, as far as this user may say so: in a sticky directory nobody else could
+        // replace it.
         let owner = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
         let given = fchown(temporary.as_file(), Some(owner.0), Some(owner.1));
         let is_its_users = given.is_ok() || owner.0 == geteuid();
@@ -76,8 +78,8 @@ impl Directory {
         Ok(())
     }
 
-    /// As [`rewrite`](Self::rewrite), unless that would take `file` from the user whose it is, who could never replace it again
-    /// in a sticky directory; whether it was done.
+    /// As [`rewrite`](Self::rewrite), unless that would take `file` from the user whose it is, who believes
+    /// only in files of their own, and could never replace it in a sticky directory; whether it was done.
     pub(super) fn rewrite_for_its_user(
         &self,
         survey: &mut Survey<Seen>,
@@ -85,11 +87,7 @@ impl Directory {
         change: impl FnOnce(&mut Header, &mut Vec<Family>),
     ) -> Result<bool, Error> {
         match self.stage(file, change)? {
-            Some(Change::Written(Staged { is_its_users: false, .. }))
-                if self.stat().st_mode & 0o1000 != 0 =>
-            {
-                Ok(false)
-            }
+            Some(Change::Written(Staged { is_its_users: false, .. })) => Ok(false),
             Some(change) => self.put(survey, change).map(|()| true),
             None => Ok(false),
         }
@@ -106,8 +104,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Publishes `file` anew with its header and families as `change` leaves them. Without families, or where it can't be read any
-    /// more, it is removed. The caller holds the lock.
+    /// Publishes `file` anew with its header and families as `change` leaves them. Without families, or where
+    /// it can't be read any more, it is removed. The caller holds the lock.
     pub(super) fn rewrite(
         &self,
         survey: &mut Survey<Seen>,
@@ -172,8 +170,8 @@ impl Directory {
     }
 }
 
-/// Takes the families called `names` out. Where none is called so, the file is not what it was taken for, and nothing of
-/// it stays.
+/// Takes the families called `names` out. Where none is called so, the file is not what it was taken for, and
+/// nothing of it stays.
 pub(super) fn withdraw(families: &mut Vec<Family>, names: &[String]) {
     let before = families.len();
     families.retain(|family| !names.iter().any(|name| *name == family.name));

@@ -16,15 +16,15 @@ use super::{USAGE, complain, sweep};
 use crate::cli::{Exec, Places};
 use crate::collect::runner::now;
 use crate::diagnostic::printable;
-use crate::exec::board::{Board, Herald, Last, Told};
-use crate::exec::ending::{self, NOT_EXECUTABLE, NOT_FOUND, SKIPPED};
+use crate::exec::board::{Board, Herald, Last, SHORT, Told};
+use crate::exec::ending::{self, SKIPPED};
 use crate::exec::job::{self, Job};
 use crate::exec::life;
-use crate::exec::output::Offer;
+use crate::exec::output::{Offer, temporary_place};
 use crate::exec::record::{Ended, Event, Own, Verdict};
-use crate::exec::signals::{Signals, are_children_lost};
+use crate::exec::signals::{Signals, are_children_lost, outlive_size_limit};
 use crate::exec::spool::{Ends, Piece, Spool, Stream, Tap};
-use crate::exec::turn::{self, Lock};
+use crate::exec::turn;
 use crate::exposition::{Family, count_series};
 use crate::textfile::{Directory, Guard};
 use order::Order;
@@ -32,8 +32,8 @@ use order::Order;
 /// What to call the job's own metrics in a message.
 const OUTPUT: &str = "PROMDROP_OUTPUT";
 
-/// Runs the job. The exit status is the job's; 2 for wrong arguments, 75 where the last run still goes on, 124 after
-/// `--timeout`, 126 and 127 where there is no such program.
+/// Runs the job. The exit status is the job's; 2 for wrong arguments, 75 where the last run still goes on,
+/// 124 after `--timeout`, 126 and 127 where there is no such program.
 pub fn run(places: &Places, arguments: &Exec) -> ExitCode {
     let Some(order) = Order::read(arguments) else { return ExitCode::from(USAGE) };
     let board = Board {
@@ -54,15 +54,17 @@ enum Turn {
 
 impl Order<'_> {
     fn carry_out(&self, board: Board) -> u8 {
+        let original = outlive_size_limit().unwrap_or(SigSet::empty());
         let guard = match self.turn(&board) {
             Turn::Ours(guard) => guard,
             Turn::Theirs => {
-                self.tell(Herald::start(board, None, sweep_all), Last { event: Event::Skipped, own: None });
+                let herald = Herald::start(board, None, Duration::ZERO, sweep_all);
+                self.tell(herald, Last { event: Event::Skipped, own: None });
                 return SKIPPED;
             }
         };
-        let offer = Offer::make(&std::env::temp_dir());
-        let status = self.run(board, offer);
+        let offer = Offer::make(&temporary_place());
+        let status = self.run(board, offer, original);
         drop(guard);
         status
     }
@@ -75,24 +77,18 @@ impl Order<'_> {
             Ok(Some(guard)) => Turn::Ours(Some(guard)),
             Ok(None) => Turn::Theirs,
             Err(error) => {
-                let how = match lock {
-                    Lock::Skip => "skip",
-                    Lock::Wait => "wait",
-                };
-                self.warn(&format!("it runs without --lock {how}: {error}"));
+                self.warn(&format!("it runs without --lock {}: {error}", lock.word()));
+                let _ = self.unlocked.set(error.to_string());
                 Turn::Ours(None)
             }
         }
     }
 
     /// Runs the job to its end; its exit status, or none at all where promdrop dies of the job's signal.
-    fn run(&self, board: Board, offer: Offer) -> u8 {
-        let signals = match Signals::listen() {
+    fn run(&self, board: Board, offer: Offer, original: SigSet) -> u8 {
+        let signals = match Signals::listen(original) {
             Ok(signals) => signals,
-            Err(errno) => {
-                let blocked = SigSet::thread_get_mask().unwrap_or(SigSet::empty());
-                return self.become_it(offer, &blocked, errno.desc());
-            }
+            Err(errno) => return self.become_it(offer, &original, errno.desc()),
         };
         if are_children_lost() {
             return self.become_it(offer, signals.original(), "promdrop was started with SIGCHLD ignored");
@@ -109,15 +105,19 @@ impl Order<'_> {
         drop(ends);
         let running = life::running(job.pid());
         let began = Event::Began(job.began(), running);
-        let herald = Herald::start(board, Some(began), sweep_all);
+        // Should promdrop be killed, --lock knows of the job by what is told of it.
+        let wait = if self.lock.is_some() { Duration::ZERO } else { SHORT };
+        let herald = Herald::start(board, Some(began), wait, sweep_all);
         let ended = self.wait(job, &signals, tap.as_mut());
+        let (families, own) = self.own(offer, ended.verdict);
+        self.tell(herald, Last { event: Event::Ended(ended, running, own), own: Some(families) });
         if ended.verdict != Verdict::Success
             && let Some(tap) = tap
         {
+            // Who is to read it may keep promdrop waiting, and nothing is left that it must see to.
+            signals.unblock();
             self.release(tap.into_spool());
         }
-        let (families, own) = self.own(offer);
-        self.tell(herald, Last { event: Event::Ended(ended, running, own), own: Some(families) });
         ending::like(&ended)
     }
 
@@ -141,7 +141,11 @@ impl Order<'_> {
     }
 
     /// The metrics that the job gave, where they are fit to be published, and what there is to say of them.
-    fn own(&self, offer: Offer) -> (Vec<Family>, Own) {
+    fn own(&self, offer: Offer, verdict: Verdict) -> (Vec<Family>, Own) {
+        if verdict == Verdict::Success && !offer.is_made() {
+            // Most jobs have nothing to write there, and a message at every run would be mail for nothing.
+            return (Vec::new(), Own { series: 0, accepted: true });
+        }
         let given = offer.take().and_then(|text| given(OUTPUT, &text, &self.about.labels, true).1);
         match given {
             Ok(families) => {
@@ -161,6 +165,8 @@ impl Order<'_> {
             Ok(Told { refused: Some(error) }) => {
                 self.warn(&format!("its own metrics are not published\n{error}"));
             }
+            // Said already.
+            Err(message) if self.unlocked.get() == Some(&message) => {}
             Err(message) => self.warn(&format!("nothing is published of this run\n{message}")),
         }
     }
@@ -169,7 +175,7 @@ impl Order<'_> {
     fn cant_start(&self, board: Board, errno: Errno) -> u8 {
         let program = self.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         self.warn(&format!("can't start {}: {}", printable(&program), errno.desc().to_lowercase()));
-        let status = if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE };
+        let status = ending::unstarted(errno);
         let at = now();
         let ended = Ended {
             verdict: Verdict::Spawn,
@@ -182,7 +188,8 @@ impl Order<'_> {
             transfer: None,
         };
         let event = Event::Ended(ended, None, Own { series: 0, accepted: true });
-        self.tell(Herald::start(board, None, sweep_all), Last { event, own: Some(Vec::new()) });
+        let herald = Herald::start(board, None, Duration::ZERO, sweep_all);
+        self.tell(herald, Last { event, own: Some(Vec::new()) });
         status
     }
 
@@ -190,10 +197,18 @@ impl Order<'_> {
     fn become_it(&self, offer: Offer, blocked: &SigSet, why: &str) -> u8 {
         // Nothing here is left after exec to remove its file.
         drop(offer);
-        self.warn(&format!("nothing is published of this run: {why}"));
+        let options = [
+            ("--lock", self.lock.is_some()),
+            ("--timeout", self.timeout.is_some()),
+            ("--quiet-success", self.quiet_success),
+        ];
+        let void = options.into_iter().filter(|(_, is_given)| *is_given).map(|(option, _)| option);
+        let void = void.collect::<Vec<_>>().join(", ");
+        let void = if void.is_empty() { void } else { format!("; void are: {void}") };
+        self.warn(&format!("nothing is published of this run: {why}{void}"));
         let errno = job::become_it(self.argv, blocked);
         self.warn(&format!("can't start it: {}", errno.desc().to_lowercase()));
-        if errno == Errno::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE }
+        ending::unstarted(errno)
     }
 
     /// Writes what was held back to where the job would have written it.

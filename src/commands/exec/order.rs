@@ -1,5 +1,6 @@
 //! What the command line asks of `exec`, checked.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Order<'a> {
     pub about: About,
     pub timeout: Option<Duration>,
     pub lock: Option<Lock>,
+    /// Why the lock can't be had, once that has been said.
+    pub unlocked: OnceCell<String>,
     pub quiet_success: bool,
     /// The program and its arguments.
     pub argv: &'a [OsString],
@@ -52,7 +55,8 @@ impl<'a> Order<'a> {
                 buckets: bounds?.unwrap_or_default(),
             },
             timeout: timeout?,
-            lock: arguments.lock.as_deref().map(|how| if how == "wait" { Lock::Wait } else { Lock::Skip }),
+            lock: arguments.lock,
+            unlocked: OnceCell::new(),
             quiet_success: arguments.quiet_success,
             argv: &arguments.command,
         })

@@ -56,7 +56,6 @@ runs_total{*,result=\"timeout\"} 0
 runs_total{*,result=\"spawn\"} 0
 runs_total{*,result=\"skipped\"} 0
 runs_total{*,result=\"lost\"} 0
-expected_interval_seconds{*} 86400
 max_age_seconds{*} 60";
     assert_eq!(told, expected);
 }
@@ -65,7 +64,7 @@ max_age_seconds{*} 60";
 fn all_that_is_known_is_told_and_nothing_else() {
     let mut header = header();
     take_in(&mut header, &ended(Some(Transfer { read: 5, written: 6 })), &|_| true);
-    let told = samples(&families(&About { expect_every: None, max_age: None, ..about() }, &header));
+    let told = samples(&families(&About { max_age: None, ..about() }, &header));
     let expected = "\
 running{*} 0
 start_timestamp_seconds{*} 1.5
@@ -84,6 +83,7 @@ runs_total{*,result=\"skipped\"} 0
 runs_total{*,result=\"lost\"} 0
 read_bytes{*} 5
 written_bytes{*} 6
+expected_interval_seconds{*} 86400
 max_age_seconds{*} 0
 series{*} 3
 output_accepted{*} 0";

@@ -20,7 +20,7 @@ fn ended(verdict: Verdict, at: u64) -> Ended {
         began: at - 10,
         at,
         duration: Duration::from_millis(10),
-        usage: Some(Usage { cpu: Duration::from_millis(1500), memory_peak: 4096 }),
+        usage: Some(Used { cpu: Duration::from_millis(1500), memory_peak: Some(4096) }),
         transfer: None,
     }
 }
@@ -99,6 +99,15 @@ fn runs_that_overlap_lose_nothing_of_each_other() {
     take_in(&mut header, &Event::Ended(ended(Verdict::Signal, 110), Some(run(3)), OWN), &all);
     assert_eq!(counts(&header), [("success", 1), ("signal", 1), ("skipped", 1)]);
     assert!(header.running.is_empty());
+}
+
+/// A run that began before the clock was set back, of which the end was not seen.
+#[test]
+fn a_beginning_in_the_future_does_not_stay() {
+    let mut header = header();
+    take_in(&mut header, &Event::Began(9_000, None), &all);
+    take_in(&mut header, &Event::Ended(ended(Verdict::Success, 100), None, OWN), &all);
+    assert_eq!(header.state.get(key::BEGAN), 90);
 }
 
 #[test]

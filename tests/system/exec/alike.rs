@@ -264,8 +264,12 @@ fn with_children_that_nobody_can_wait_for_it_runs_and_says_that_nothing_is_told(
     assert_eq!(output.status.signal(), Some(15));
     assert_eq!(text(&output.stdout), "SigBlk:\t0000000000000000\n");
     assert_eq!(place.read_dir().unwrap().count(), 0);
-    assert!(
-        text(&output.stderr)
-            .contains("nothing is published of this run: promdrop was started with SIGCHLD ignored")
-    );
+    let said = "nothing is published of this run: promdrop was started with SIGCHLD ignored";
+    assert_eq!(text(&output.stderr), format!("promdrop: exec {NAME}: {said}\n"));
+    let exec = host.plain_exec(&["--lock", "skip", "--timeout", "1m", "--quiet-success"]);
+    let mut env = bare("env");
+    env.arg("--ignore-signal=CHLD").arg(exec.get_program()).args(exec.get_args()).arg("true");
+    let stderr = text(&env.output().unwrap().stderr);
+    let void = format!("promdrop: exec {NAME}: {said}; void are: --lock, --timeout, --quiet-success\n");
+    assert_eq!(stderr, void);
 }

@@ -3,7 +3,8 @@
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -15,7 +16,7 @@ use crate::support::mounts::{in_private, mount, mount_tmpfs, unmount};
 use crate::support::{copy_promdrop, names, need};
 
 /// Two seconds are the bound; a busy machine adds some.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(10);
 
 /// The job ends as it should, and promdrop says `said` once.
 #[track_caller]
@@ -44,7 +45,10 @@ fn one_that_is_missing() {
     // Asked for before the job.
     let output = host.exec_sh(&["--lock", "skip"], "echo ran; exit 4");
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(4), "ran\n".into()));
-    assert!(text(&output.stderr).contains("it runs without --lock skip: "), "{output:?}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("it runs without --lock skip: "), "{stderr}");
+    // It says the same of the end, and once is enough.
+    assert_eq!(stderr.matches("promdrop: ").count(), 1, "{stderr}");
 }
 
 #[test]
@@ -93,12 +97,7 @@ fn one_that_is_not_for_this_user() {
     assert_eq!((host.runs("success"), host.runs("exit")), (1.0, 0.0));
 }
 
-#[test]
-fn one_that_another_process_holds_locked() {
-    let host = Host::new();
-    host.exec_sh(&[], "true");
-    let before = host.text(FILE);
-    let lock = File::options().write(true).open(host.textfile_dir().join(".promdrop.lock")).unwrap();
+fn lock_all(lock: &File) {
     let all = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -106,7 +105,90 @@ fn one_that_another_process_holds_locked() {
         l_len: 0,
         l_pid: 0,
     };
-    fcntl(&lock, FcntlArg::F_OFD_SETLK(&all)).unwrap();
+    fcntl(lock, FcntlArg::F_OFD_SETLK(&all)).unwrap();
+}
+
+/// Nearly all of the time that there is.
+#[test]
+fn one_that_is_locked_for_long_is_waited_for() {
+    let host = Host::new();
+    host.exec_sh(&[], "true");
+    let lock = File::options().write(true).open(host.textfile_dir().join(".promdrop.lock")).unwrap();
+    lock_all(&lock);
+    let ended = host.path("ended");
+    let script = format!("echo >{}; exit 6", ended.display());
+    let mut exec = host.exec(&[]);
+    let child = exec.args(["sh", "-c", &script]).stderr(Stdio::piped()).spawn().unwrap();
+    super::await_file(&ended);
+    std::thread::sleep(Duration::from_millis(1600));
+    drop(lock);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(6), String::new()));
+    assert_eq!(host.runs("exit"), 1.0);
+}
+
+#[test]
+fn one_where_files_may_not_be_so_large_is_as_good_as_full() {
+    for options in [&[][..], &["--quiet-success"], &["--lock", "skip"]] {
+        for (script, status, signal) in [
+            ("echo out", Some(0), None),
+            ("echo out; exit 6", Some(6), None),
+            ("kill -XFSZ $$", None, Some(25)),
+        ] {
+            let host = Host::new();
+            let exec = host.exec(options);
+            let mut limited = super::bare("sh");
+            limited.args(["-c", "ulimit -c 0; ulimit -f 1; exec \"$@\"", "-"]);
+            limited.arg(exec.get_program()).args(exec.get_args());
+            let output = limited.args(["sh", "-c", script]).output().unwrap();
+            assert_eq!((output.status.code(), output.status.signal()), (status, signal), "{output:?}");
+            let held_back = options == ["--quiet-success"] && status == Some(0) || signal.is_some();
+            assert_eq!(text(&output.stdout), if held_back { "" } else { "out\n" });
+            let stderr = text(&output.stderr);
+            assert!(stderr.contains("file too large") && stderr.contains("ulimit -f"), "{stderr}");
+            assert_eq!(stderr.matches("promdrop: ").count(), 1, "{stderr}");
+        }
+    }
+}
+
+/// It was told of in full, and the disk has room for less by now.
+#[test]
+fn one_that_fills_up_keeps_the_jobs_metrics() {
+    in_private(|| {
+        let host = Host::new();
+        mount_tmpfs("size=64k", &host.textfile_dir());
+        let script = "seq 300 | sed 's/.*/a_b{x=\"&\"} 1/' >$PROMDROP_OUTPUT";
+        assert!(host.exec_sh(&[], script).status.success());
+        let before = host.text(FILE);
+        let mut filler = File::create(host.textfile_dir().join("filler")).unwrap();
+        while filler.write_all(&[0; 512]).is_ok() {}
+        drop(filler);
+        // There is room for a file without them, and none for one with them.
+        File::options()
+            .write(true)
+            .open(host.textfile_dir().join("filler"))
+            .unwrap()
+            .set_len(36 << 10)
+            .unwrap();
+        let output = host.exec_sh(&[], &script.replace("300", "900"));
+        let stderr = text(&output.stderr);
+        assert!(
+            stderr.starts_with(&format!("promdrop: exec {NAME}: nothing is published of this run\n")),
+            "{stderr}"
+        );
+        assert!(stderr.contains("no space left on device"), "{stderr}");
+        assert_eq!((output.status.code(), host.text(FILE) == before), (Some(0), true));
+        unmount(&host.textfile_dir());
+    });
+}
+
+#[test]
+fn one_that_another_process_holds_locked() {
+    let host = Host::new();
+    host.exec_sh(&[], "true");
+    let before = host.text(FILE);
+    let lock = File::options().write(true).open(host.textfile_dir().join(".promdrop.lock")).unwrap();
+    lock_all(&lock);
     runs_all_the_same(host.exec(&[]), "held the lock");
     assert_eq!(host.text(FILE), before);
     let skipped = host.exec_sh(&["--lock", "skip"], "echo ran");

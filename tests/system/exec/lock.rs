@@ -197,3 +197,22 @@ fn after_a_reboot_nothing_runs_any_more() {
     go(&host, "go");
     await_end(&mut promdrop);
 }
+
+/// How soon after its start a run is told of at best: should its promdrop be killed, the lock knows of it by
+/// that.
+#[test]
+fn with_a_lock_the_beginning_is_told_at_once() {
+    let soonest = |options: &[&str]| {
+        let run = || {
+            let host = Host::new();
+            let file = host.textfile_dir().join(FILE);
+            let script = format!("until [ -e {0} ]; do :; done; stat -c %.9Y {0}", file.display());
+            let output = host.exec_sh(&[&["--timeout", "60s"], options].concat(), &script);
+            let told: f64 = text(&output.stdout).trim().parse().unwrap();
+            told - host.told("start_timestamp_seconds")
+        };
+        (0..10).map(|_| run()).fold(f64::INFINITY, f64::min)
+    };
+    let (with, without) = (soonest(&["--lock", "skip"]), soonest(&[]));
+    assert!(with < without - 0.008, "{with} {without}");
+}

@@ -137,6 +137,21 @@ fn without_a_place_for_it_the_job_runs() {
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(4), "/dev/null\n".into()));
     assert!(text(&output.stderr).contains("the job had no PROMDROP_OUTPUT: "), "{output:?}");
     assert_eq!((host.told("exit_status"), host.told("output_accepted")), (4.0, 0.0));
+    // A success is no reason for a mail.
+    silent(&host.exec(&[]).env("TMPDIR", "/nonexistent").arg("true").output().unwrap());
+    assert_eq!((host.told("success"), host.told("output_accepted")), (1.0, 1.0));
+}
+
+#[test]
+fn an_empty_tmpdir_is_none() {
+    let host = Host::new();
+    let mut exec = host.exec(&[]);
+    exec.env("TMPDIR", "").current_dir(host.textfile_dir());
+    let output =
+        exec.args(["sh", "-c", "echo $PROMDROP_OUTPUT; cd /; echo a_b 1 >$PROMDROP_OUTPUT"]).output();
+    let output = output.unwrap();
+    assert!(text(&output.stdout).starts_with("/tmp/promdrop-exec-"), "{output:?}");
+    assert_eq!((host.series().value("a_b", &[]), text(&output.stderr)), (1.0, String::new()));
 }
 
 #[test]

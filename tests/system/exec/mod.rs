@@ -27,8 +27,8 @@ const FILE: &str = "exec.job.prom";
 const LONG: Duration = Duration::from_secs(60);
 
 impl Host {
-    /// `promdrop exec` of the job with these options, to be given the job and started. No signal is ignored, whatever the
-    /// tests were started with: a shell has some ignored in what it starts in the background.
+    /// `promdrop exec` of the job with these options, to be given the job and started. No signal is ignored,
+    /// whatever the tests were started with: a shell has some ignored in what it starts in the background.
     fn exec(&self, options: &[&str]) -> Command {
         let plain = self.plain_exec(options);
         let mut command = bare("env");

@@ -1,11 +1,16 @@
 //! `--quiet-success`: what a job writes comes out only if it fails, all of it, in its order.
 
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
-use super::{NAME, silent, text};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{FILE, LONG, NAME, await_end, silent, text};
 use crate::support::host::Host;
 use crate::support::mounts::{in_private, mount_tmpfs, unmount};
+use crate::support::wait_for;
 
 const QUIET: &[&str] = &["--quiet-success"];
 
@@ -81,7 +86,7 @@ fn who_holds_the_pipe_after_the_job_is_not_waited_for() {
         host.exec(QUIET).args(["sh", "-c", "sleep 60 & echo out; echo $! >&2; exit 1"]).output().unwrap();
     let sleeper: i32 = text(&output.stderr).trim().parse().unwrap();
     // It lives.
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(sleeper), nix::sys::signal::Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(sleeper), Signal::SIGKILL).unwrap();
     assert_eq!((text(&output.stdout), output.status.code()), ("out\n".into(), Some(1)));
 }
 
@@ -96,4 +101,28 @@ fn who_reads_no_further_disturbs_nothing() {
         .args(exec.get_args());
     let output = shell.args(["sh", "-c", "seq 1000000; exit 3"]).stderr(Stdio::piped()).output().unwrap();
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("1\n3\n".into(), String::new()));
+}
+
+/// Told to end while nobody reads what it releases, it does, and the job is told of.
+#[test]
+fn a_reader_that_does_not_read_keeps_nothing_from_ending() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let host = Host::new();
+        let mut exec = host.exec(QUIET);
+        exec.args(["sh", "-c", "head -c 3000000 /dev/zero; exit 3"]).stdout(Stdio::piped());
+        let mut child = exec.spawn().unwrap();
+        wait_for(LONG, "the end is told", || {
+            let ended = host.textfile_dir().join(FILE).exists() && host.runs("exit") == 1.0;
+            if ended { Ok(()) } else { Err("it is not") }
+        });
+        // By then it sleeps in its write to the pipe.
+        let wchan = format!("/proc/{}/syscall", child.id());
+        wait_for(LONG, "it writes", || match fs::read_to_string(&wchan) {
+            Ok(call) if call.starts_with("1 ") => Ok(()),
+            other => Err(other),
+        });
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        assert_eq!(await_end(&mut child).signal(), Some(signal as i32));
+        assert_eq!((host.told("exit_status"), host.told("running")), (3.0, 0.0));
+    }
 }

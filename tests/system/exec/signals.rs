@@ -11,8 +11,8 @@ use super::{LONG, await_end, await_file, text};
 use crate::support::host::Host;
 use crate::support::wait_for;
 
-/// Starts a script that writes its number to the file `ready` once it is, without another process: bash takes no
-/// notice of an interrupt while it waits for one that does not.
+/// Starts a script that writes its number to the file `ready` once it is, without another process: bash takes
+/// no notice of an interrupt while it waits for one that does not.
 fn start(host: &Host, options: &[&str], script: &str) -> (Child, Pid) {
     let ready = host.path("ready");
     let script = script.replace("READY", &format!("echo $$ >{}", ready.display()));
@@ -35,8 +35,8 @@ fn state(pid: Pid) -> char {
 
 #[test]
 fn each_is_passed_on_and_promdrop_dies_of_none() {
-    use Signal::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH];
+    use Signal::{SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGXCPU};
+    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGABRT, SIGXCPU];
     let host = Host::new();
     let log = host.path("log");
     let words: String = all.map(|signal| signal.as_str()[3..].to_owned()).join(" ");
@@ -121,6 +121,7 @@ fn an_alarm_set_before_reaches_the_job() {
     python.args(["-c", script]).arg(exec.get_program()).args(exec.get_args());
     let status = python.args(["sleep", "60"]).status().unwrap();
     assert_eq!(status.signal(), Some(Signal::SIGALRM as i32));
+    assert_eq!((host.told("signal"), host.runs("signal")), (14.0, 1.0));
 }
 
 #[test]

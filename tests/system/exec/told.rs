@@ -46,20 +46,35 @@ fn times_and_use_are_those_of_the_run() {
     assert!(written == 0.0 || (5e6..1e9).contains(&written), "{written}");
 }
 
+/// bash becomes the last command that it has.
+#[test]
+fn what_the_shell_before_promdrop_used_is_not_the_jobs() {
+    let host = Host::new();
+    let exec = host.exec(&[]);
+    let burn = "b = bytearray(b'x') * 100_000_000; import time\nwhile time.process_time() < 1: pass";
+    let mut bash = super::bare("bash");
+    bash.args(["-c", "python3 -c \"$0\"; exec \"$@\"", burn]).arg(exec.get_program()).args(exec.get_args());
+    assert!(bash.arg("true").status().unwrap().success());
+    assert!(host.told("cpu_seconds") < 0.5, "{}", host.told("cpu_seconds"));
+    assert!(!host.series().has("promdrop_exec_memory_peak_bytes"));
+}
+
 #[test]
 fn while_it_runs_it_says_so_and_what_the_last_run_told_stands() {
     let host = Host::new();
     let file = host.textfile_dir().join(super::FILE);
     let script =
         format!("until grep -q 'exec_running.* 1$' {0}; do sleep 0.05; done; cat {0}", file.display());
-    let first = host.exec_sh(&["--timeout", "60s"], &format!("{script}; exit 3"));
+    let options = ["--timeout", "60s", "--expect-every", "1d"];
+    let first = host.exec_sh(&options, &format!("{script}; exit 3"));
     let first = crate::support::series::Series::parse(&text(&first.stdout));
+    assert!(!first.has("promdrop_exec_expected_interval_seconds"), "it would alert at once");
     assert!(!first.has("promdrop_exec_success") && !first.has("promdrop_exec_duration_seconds"));
     let own = [("name", NAME)];
     assert_eq!(first.value("promdrop_exec_end_timestamp_seconds", &own), 0.0);
     let end = host.told("end_timestamp_seconds");
-    let second =
-        crate::support::series::Series::parse(&text(&host.exec_sh(&["--timeout", "60s"], &script).stdout));
+    let second = crate::support::series::Series::parse(&text(&host.exec_sh(&options, &script).stdout));
+    assert!(second.has("promdrop_exec_expected_interval_seconds"));
     for (what, value) in [("exit_status", 3.0), ("success", 0.0), ("end_timestamp_seconds", end)] {
         assert_eq!(second.value(&format!("promdrop_exec_{what}"), &own), value);
     }
@@ -122,6 +137,20 @@ fn a_job_that_is_past_its_age_goes_and_one_that_runs_does_not() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGTERM)
         .unwrap();
     super::await_end(&mut child);
+}
+
+/// The clock was set back since the last success, by more than the age.
+#[test]
+fn a_success_in_the_future_is_no_reason_to_remove_a_later_run() {
+    let host = Host::new();
+    host.exec_sh(&["--max-age", "1h"], "true");
+    host.exec_sh(&["--max-age", "1h"], "exit 3");
+    let text = host.text(super::FILE);
+    let line = text.lines().find(|line| line.starts_with("# promdrop-last-success-ms: ")).unwrap();
+    let future = "# promdrop-last-success-ms: 99999999999999";
+    std::fs::write(host.textfile_dir().join(super::FILE), text.replace(line, future)).unwrap();
+    assert_eq!(host.sweep(), "");
+    assert_eq!(host.runs("exit"), 1.0);
 }
 
 #[test]

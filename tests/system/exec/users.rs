@@ -1,4 +1,5 @@
-//! Ordinary users publish in a directory that a group of theirs may write to, beside root and beside each other.
+//! Ordinary users publish in a directory that a group of theirs may write to, beside root and beside each
+//! other.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -161,14 +162,15 @@ fn roots_sweep_mends_what_another_user_may_not() {
     good(&prune);
     assert_eq!((text(&prune.stdout), host.text(FILE)), (String::new(), before.clone()));
     // Nor root, where it could not leave it the user's: as the service, without CAP_CHOWN.
-    let mut confined = super::bare("setpriv");
-    confined.args(["--bounding-set=-chown", "--inh-caps=-chown"]).arg(host.path("promdrop"));
-    let confined = run({
+    for mode in [0o775, 0o1775] {
+        fs::set_permissions(host.textfile_dir(), Permissions::from_mode(mode)).unwrap();
+        let mut confined = super::bare("setpriv");
+        confined.args(["--bounding-set=-chown", "--inh-caps=-chown"]).arg(host.path("promdrop"));
         confined.args(host.promdrop().get_args()).arg("prune");
-        confined
-    });
-    good(&confined);
-    assert_eq!((text(&confined.stdout), host.text(FILE)), (String::new(), before));
+        let confined = run(confined);
+        good(&confined);
+        assert_eq!((text(&confined.stdout), host.text(FILE)), (String::new(), before.clone()));
+    }
     assert_eq!(host.textfile_dir().join(FILE).metadata().unwrap().uid(), ONE);
     assert!(host.sweep().contains("its job is gone without a word"));
     let series = Series::parse(&host.text(FILE));
@@ -177,4 +179,41 @@ fn roots_sweep_mends_what_another_user_may_not() {
     // Its user goes on with it.
     good(&run(by(&host, ONE, &["exec", "job", "--", "true"])));
     assert_eq!((host.runs("lost"), host.runs("success")), (1.0, 1.0));
+}
+
+/// Whoever is in the group can write a file that says it is another's, whose job runs.
+#[test]
+fn a_file_that_another_user_made_up_holds_no_job_back() {
+    let host = host();
+    open_to_group(&host);
+    let mut job = by(&host, ONE, &["exec", "job", "--", "sleep", "60"]).stdin(Stdio::null()).spawn().unwrap();
+    host.await_running(true);
+    let file = host.textfile_dir().join(FILE);
+    let made_up = host.text(FILE);
+    chown(&file, Some(TWO), None).unwrap();
+    for options in [&[][..], &["--lock", "skip"]] {
+        let command = [&["exec"], options, &["job", "--", "sh", "-c", "echo ran; exit 6"]].concat();
+        let output = run(by(&host, ONE, &command));
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(6), "ran\n".into()), "{output:?}");
+        let said = format!("this is the file of user {TWO}, and not for user {ONE} to replace");
+        assert!(text(&output.stderr).contains(&said), "{output:?}");
+        assert_eq!(host.text(FILE), made_up);
+    }
+    kill(Pid::from_raw(job.id() as i32), Signal::SIGTERM).unwrap();
+    job.wait().unwrap();
+}
+
+#[test]
+fn jobs_of_one_name_of_two_users_do_not_exclude_each_other() {
+    let host = host();
+    open_to_group(&host);
+    let mut first = by(&host, ONE, &["exec", "--lock", "skip", "job", "--", "sleep", "60"]);
+    let mut first = first.stdin(Stdio::null()).spawn().unwrap();
+    host.await_running(true);
+    for (user, status) in [(ONE, 75), (TWO, 6)] {
+        let second = ["exec", "--lock", "skip", "job", "--", "sh", "-c", "exit 6"];
+        assert_eq!(run(by(&host, user, &second)).status.code(), Some(status));
+    }
+    kill(Pid::from_raw(first.id() as i32), Signal::SIGTERM).unwrap();
+    first.wait().unwrap();
 }
