@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use super::{FAILED, GOOD, complain, exit_code, show};
 use crate::cli::Migrate;
 use crate::diagnostic;
 use crate::migrate::crontab::Form;
+use crate::migrate::program::Text;
 use crate::migrate::{Migration, Origin, migrate};
 
 /// The largest crontab or script that is read.
@@ -53,24 +54,29 @@ fn carry_out(arguments: &Migrate) -> Result<u8, String> {
 
 /// A file or stdin as text, if it is no larger than `most`.
 fn text_of(input: impl Read, most: u64) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    input.take(most + 1).read_to_end(&mut bytes)?;
-    let error = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
-    if bytes.len() as u64 > most {
-        return Err(error(format!("there is more than the {most} bytes allowed")));
-    }
-    String::from_utf8(bytes).map_err(|wrong| {
+    String::from_utf8(bytes_of(input, most)?).map_err(|wrong| {
         let before = wrong.as_bytes().iter().take(wrong.utf8_error().valid_up_to());
         let line = before.filter(|byte| **byte == b'\n').count() + 1;
-        error(format!("line {line} is not UTF-8"))
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
     })
 }
 
+fn bytes_of(input: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let message = format!("there is more than the {most} bytes allowed");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(bytes)
+}
+
 /// A script that a crontab calls. No device or FIFO is opened.
-fn script(path: &Path) -> Option<String> {
-    let is_file = path.metadata().is_ok_and(|found| found.is_file() && found.len() <= MOST);
-    let text = is_file.then(|| File::open(path).and_then(|file| text_of(file, MOST)).ok())?;
-    text.filter(|text| !text.contains('\0'))
+fn script(path: &Path) -> Option<Text> {
+    let found = path.metadata().ok().filter(|found| found.is_file() && found.len() <= MOST)?;
+    let bytes = File::open(path).and_then(|file| bytes_of(file, MOST)).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    (!text.contains('\0')).then_some(Text { text, is_private: found.mode() & 0o004 == 0 })
 }
 
 fn absolute(path: &Path) -> PathBuf {

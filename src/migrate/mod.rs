@@ -1,13 +1,14 @@
 //! What takes the place of a crontab: collectors, `promdrop exec` and `promdrop push`. Pure.
 //!
 //! ```text
-//! crontab text -> lines (crontab) -> entries -> series (stagger, timing) -> plans (program, pushes) -> text (render)
+//! crontab text -> lines (crontab) -> series (stagger, timing) -> plans (program, pushes) -> text (render)
 //! ```
 //!
 //! - [`crontab`] reads the lines, [`schedule`] their time fields.
 //! - [`shell`] makes a tree of a command or a script; [`stagger`] tells waiting from running in it.
+//! - [`series`] finds the lines that run the same.
 //! - [`program`] finds the script that a line calls, [`pushes`] and [`curl`] what it pushes.
-//! - [`plan`] decides what becomes of each series: a [`collector`], with its script made a printing one by
+//! - [`plan`] decides what becomes of each series: a [`collector`], where its script has the [`fitness`], with its script made a printing one by
 //!   [`rewrite`], or a [`job`] that stays in the crontab.
 //! - [`render`] writes all of it as one text, from which nothing of the crontab is missing.
 //!
@@ -16,6 +17,7 @@
 pub mod collector;
 pub mod crontab;
 pub mod curl;
+pub mod fitness;
 pub mod job;
 pub mod names;
 pub mod plan;
@@ -24,6 +26,7 @@ pub mod pushes;
 pub mod render;
 pub mod rewrite;
 pub mod schedule;
+pub mod series;
 pub mod shell;
 pub mod stagger;
 pub mod timing;

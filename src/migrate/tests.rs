@@ -9,7 +9,10 @@ const SCRIPT: &str = "/x.sh";
 
 fn migrated(text: &str, form: Form, script: &str) -> Migration {
     let origin = Origin { name: "crontab", form, owner: Some("root") };
-    migrate(text, &origin, &|path| (path == Path::new(SCRIPT)).then(|| script.to_owned()))
+    migrate(text, &origin, &|path| {
+        let text = program::Text { text: script.to_owned(), is_private: false };
+        (path == Path::new(SCRIPT)).then_some(text)
+    })
 }
 
 /// Lines of the crontab that start something.
@@ -27,7 +30,7 @@ fn a_job_once_pushed_is_a_collector_or_stays() {
     let migration = migrated("* * * * * /x.sh\n", Form::User, &format!("{push} || logger failed\n"));
     let (_, yaml) = &migration.collectors[0];
     assert!(
-        yaml.ends_with("\n  shell: |\n    exec 3>&1 1>&2\n    echo x 1 >&3 || logger failed\n"),
+        yaml.ends_with("\n  shell: |\n    exec 3>&1 1>&2\n    echo x 1 >&3 || logger failed\n    exit 0\n"),
         "{yaml}"
     );
     for (line, script) in [

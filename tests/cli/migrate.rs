@@ -14,6 +14,8 @@ use proptest::test_runner::TestRunner;
 use crate::support::host::Host;
 use crate::support::{names, promdrop};
 
+mod meaning;
+
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/migrate")
 }
