@@ -167,10 +167,10 @@ fn notes(
     notes.extend(source.timing.remark.clone());
     let had: Vec<String> = lost.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     notes.push(format!(
-        "Its series had {}; now they have the job and instance of this host's node_exporter.",
-        list(&had)
+        "Its series had {}; now they have the job and instance of this host's node_exporter. {}",
+        list(&had),
+        overwritten(kept)
     ));
-    notes.push(overwritten(kept));
     if found.push.strips {
         notes.push(STRIPPED.to_owned());
     }
@@ -203,9 +203,7 @@ const STRIPPED: &str = "curl's -d sends a text without its newlines, or without 
 fn overwritten(kept: &Pairs) -> String {
     let names: Vec<String> = kept.iter().map(|(name, _)| format!("`{name}`")).collect();
     let refused = if names.is_empty() { String::new() } else { format!(", and {} is refused", list(&names)) };
-    format!(
-        "The Pushgateway overwrote labels of the text by those of the URL: here a `job` or `instance` in the text stays{refused}."
-    )
+    format!("A `job` or `instance` in the text, which the Pushgateway overwrote, stays{refused}.")
 }
 
 /// What looks like a password in a text that all may read.

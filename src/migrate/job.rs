@@ -19,6 +19,9 @@ const BUILTINS: &str = ". : [ alias bg bind break builtin caller cd chdir comman
 /// What `promdrop exec` can expect at most: a leap year, in milliseconds.
 const LONGEST_EXPECTED: u64 = 366 * 24 * 60 * 60 * 1000;
 
+/// Bytes of the longest command, for one more of which Debian's cron refuses the whole crontab.
+const LONGEST_COMMAND: usize = 998;
+
 /// What becomes of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -28,6 +31,8 @@ pub enum Outcome {
     Same,
     /// It stays as it is, since what would take its place can't be written in a crontab.
     Unwritable,
+    /// It stays as it is, since cron would refuse what would take its place.
+    TooLong,
 }
 
 /// A job without a push.
@@ -105,6 +110,7 @@ pub fn pushed(text: &str, job: &Job, environment: &Environment) -> Outcome {
 fn written(text: &str, job: &Job, command: &str) -> Outcome {
     let before = text.get(..job.at).unwrap_or_default();
     match encode(command, job.stdin.as_deref()) {
+        Some(raw) if raw.len() > LONGEST_COMMAND => Outcome::TooLong,
         Some(raw) => Outcome::Line(format!("{before}{raw}")),
         None => Outcome::Unwritable,
     }

@@ -55,6 +55,8 @@ pub struct Migration {
     pub collectors: Vec<(String, String)>,
     /// What to do with all this, as comments.
     pub head: String,
+    /// The same where the collectors were written.
+    pub written_head: String,
     /// The crontab as it is then.
     pub crontab: String,
     /// What of the crontab can't be understood.
@@ -65,14 +67,15 @@ pub struct Migration {
 pub fn migrate(text: &str, origin: &Origin<'_>, read: Read<'_>) -> Migration {
     let lines = crontab::read(text, origin.form);
     let problems = lines.iter().filter_map(|line| match &line.meaning {
-        Meaning::Wrong(problems) => Some(problems.iter().cloned()),
+        Meaning::Wrong(problems) | Meaning::Strange(problems) => Some(problems.iter().cloned()),
         _ => None,
     });
     let problems = problems.flatten().collect();
     let plan = plan::make(&lines, origin, read);
-    let head = render::head(&plan, origin);
+    let head = render::head(&plan, origin, false);
+    let written_head = render::head(&plan, origin, true);
     let crontab = render::crontab(&lines, &plan, origin);
-    Migration { collectors: plan.collectors, head, crontab, problems }
+    Migration { collectors: plan.collectors, head, written_head, crontab, problems }
 }
 
 /// The line, from 1, that byte `at` of `text` is in.

@@ -50,7 +50,7 @@ pub fn of_path(path: &str) -> String {
 }
 
 /// Programs that run another, whose name says more.
-const WRAPPERS: [&str; 28] = [
+pub const WRAPPERS: [&str; 28] = [
     "nice",
     "ionice",
     "chrt",

@@ -22,6 +22,8 @@ pub struct Plan {
     pub collectors: Vec<(String, String)>,
     /// Their intervals, in milliseconds.
     pub intervals: Vec<u64>,
+    /// Whether one has a script that has a file.
+    pub has_copies: bool,
     /// What becomes of the lines, by their numbers; others stay.
     pub lines: BTreeMap<usize, Fate>,
 }
@@ -176,6 +178,7 @@ impl Planner<'_> {
             self.plan.lines.insert(entry.line.number, Fate { notes, then: Then::Goes });
         }
         let job = curl::labels(&found.push.group).and_then(|labels| Some(curl::shown(&labels.first()?.1)));
+        self.plan.has_copies |= file.is_some();
         self.jobs.push(job.unwrap_or_default());
         self.taken.insert(what, name.clone());
         self.plan.collectors.push((name, text));
@@ -233,15 +236,17 @@ impl Planner<'_> {
     }
 
     fn put(&mut self, entry: &Entry<'_>, mut notes: String, outcome: Outcome) {
-        let then = match outcome {
-            Outcome::Line(line) => Then::Line(line),
-            Outcome::Same => Then::Stays,
-            Outcome::Unwritable => {
-                notes +=
-                    &comment("Kept as it is: with its input, another command can't be written in a crontab.");
-                Then::Stays
+        let kept = match outcome {
+            Outcome::Line(line) => {
+                self.plan.lines.insert(entry.line.number, Fate { notes, then: Then::Line(line) });
+                return;
             }
+            Outcome::Same => None,
+            Outcome::Unwritable => Some("with its input, another command can't be written in a crontab"),
+            Outcome::TooLong => Some("with promdrop in it, it is longer than the 998 bytes that cron takes"),
         };
+        notes += &kept.map_or_else(String::new, |why| comment(&format!("Kept as it is: {why}.")));
+        let then = Then::Stays;
         self.plan.lines.insert(entry.line.number, Fate { notes, then });
     }
 }

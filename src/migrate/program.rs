@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::curl::{MARK, shown};
-use super::shell::{self, After, Redirect, Script, Simple};
+use super::shell::{self, After, Part, Redirect, Script, Simple, Word};
 
 /// A script's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,9 +97,15 @@ fn changed_directory<'a>(core: &str, script: &'a Script) -> (Option<String>, (St
 
 /// What a simple command calls; `None` where nothing is a script of its own.
 fn called(line: &Program, simple: &Simple, environment: &Environment, read: Read<'_>) -> Option<Task> {
-    let words: Option<Vec<String>> = simple.words.iter().map(shell::Word::constant).collect();
+    let home = variable(environment, "HOME");
+    let words = simple.words.iter().map(|word| word.constant().or_else(|| at_home(word, home)));
+    let words: Option<Vec<String>> = words.collect();
+    if words.is_none() && simple.words.first().is_some_and(|word| at_home(word, Some("")).is_some()) {
+        return Some(Task::Unread(PathBuf::from(shown(&simple.words.first()?.parts))));
+    }
     let words = words.filter(|_| simple.assignments.is_empty())?;
-    let is_shell = SHELLS.contains(&simple.program()?.as_str());
+    let is_shell =
+        words.first().and_then(|word| word.rsplit('/').next()).is_some_and(|name| SHELLS.contains(&name));
     let options = words.iter().skip(1).take_while(|word| is_shell && word.starts_with('-')).count();
     let caller = if is_shell { words.get(..=options)? } else { &[] };
     if !caller.iter().skip(1).all(|option| is_flag(option)) || !simple.redirects.iter().all(is_of_output) {
@@ -123,6 +129,18 @@ fn called(line: &Program, simple: &Simple, environment: &Environment, read: Read
         log: log(&simple.redirects),
         is_private,
     }))
+}
+
+/// A path below the home directory, where that is known.
+fn at_home(word: &Word, home: Option<&str>) -> Option<String> {
+    let parts: Vec<&Part> = word.parts.iter().filter(|part| **part != Part::Text(String::new())).collect();
+    let rest = match parts.as_slice() {
+        [Part::Variable(name), Part::Text(rest)] if name == "HOME" && !word.expands => rest,
+        [Part::Text(text)] if word.bare => text.strip_prefix('~')?,
+        _ => return None,
+    };
+    let is_path = rest.starts_with('/') && !rest.contains(['*', '?', '[', '~', '{', ' ']);
+    is_path.then(|| home.map(|home| format!("{home}{rest}")))?
 }
 
 /// Whether a shell's option is of letters none of which has a value, reads stdin or a command.

@@ -81,7 +81,7 @@ pub fn read<'a>(lines: &'a [Line], variables: &'a Environment) -> Vec<Vec<Entry<
                     }
                 }
             }
-            Meaning::Nothing | Meaning::Wrong(_) => {}
+            Meaning::Nothing | Meaning::Wrong(_) | Meaning::Strange(_) => {}
         }
     }
     series

@@ -211,3 +211,158 @@ fn what_is_not_the_same_stays() {
     }
     assert_eq!(faults, 0);
 }
+
+/// Migrates `crontab`, whose collectors must pass `promdrop check`: how many there are, and all of it on one line.
+#[track_caller]
+fn said(bench: &Bench, crontab: &str) -> (usize, String) {
+    let (_, stdout, _) = migrate(&["--user", "root"], &bench.filled(crontab));
+    let (_, collectors, kept) = parts(&stdout);
+    ask_cron(kept);
+    for (name, yaml) in &collectors {
+        bench.0.collector(name.strip_suffix(".yaml").unwrap(), yaml);
+    }
+    assert_eq!(bench.0.outcome(&["check"]), (0, String::new(), String::new()), "{stdout}");
+    (collectors.len(), stdout.replace("\n# ", " "))
+}
+
+#[test]
+fn a_script_has_one_collector_however_its_lines_differ() {
+    let script = "echo x{a=\\\"$1\\\"} 1 | PUSH\n";
+    let note = "has a collector already, x.yaml, whose series would be the same.";
+    for (crontab, count, is_told) in [
+        ("* * * * * X!\n* * * * * sleep 30; X! >/dev/null 2>&1\n", 1, false),
+        ("* * * * * X! >>/var/log/x.log\n* * * * * sleep 30; X! &>/dev/null\n", 1, false),
+        ("MAILTO=a\n* * * * * X!\nMAILTO=b\n* * * * * sleep 30; X!\n", 1, false),
+        ("A=1\n* * * * * X!\nA=1\n* * * * * sleep 30; X!\n", 1, false),
+        ("* * * * * X!\nA=1\n* * * * * sleep 30; X!\n", 1, true),
+        ("* * * * * X! a\n* * * * * X! b\n", 1, true),
+        ("* * * * * X!\n*/2 * * * * X!\n", 1, true),
+        ("* * * * * echo x 1 | PUSH\nA=1\n* * * * * echo x 1 | PUSH\n", 1, true),
+    ] {
+        let bench = Bench::new(script);
+        let (found, stdout) = said(&bench, crontab);
+        assert_eq!((found, stdout.contains(note)), (count, is_told), "{crontab}{stdout}");
+        let all = bench.0.promdrop().args(["run"]).output().unwrap();
+        assert!(all.status.success(), "{crontab}{}", String::from_utf8_lossy(&all.stderr));
+    }
+}
+
+#[test]
+fn what_only_job_told_apart_is_said_in_each() {
+    let bench = Bench::new("");
+    let line =
+        |job: &str| format!("* * * * * echo x_{job} 1 | curl --data-binary @- http://gw/metrics/job/{job}\n");
+    let note = "Another collector here had another job";
+    let (count, stdout) = said(&bench, &(line("a") + &line("b")));
+    assert_eq!((count, stdout.matches(note).count()), (2, 2), "{stdout}");
+    let bench = Bench::new("");
+    let (_, stdout) = said(&bench, &(line("a") + &line("a").replace("x_a", "y")));
+    assert!(!stdout.contains(note), "{stdout}");
+}
+
+#[test]
+fn labels_of_the_text_and_the_group_are_as_told() {
+    let bench = Bench::new("");
+    let group = |text: &str| {
+        format!("* * * * * echo '{text} 1' | curl --data-binary @- http://gw/metrics/job/j/team/t\n")
+    };
+    let note =
+        "A `job` or `instance` in the text, which the Pushgateway overwrote, stays, and `team` is refused.";
+    let (_, stdout) = said(&bench, &group("x{job=\"k\"}"));
+    assert!(stdout.contains(note), "{stdout}");
+    bench.0.run_well(&["x"]);
+    assert!(bench.0.text("x.prom").contains("\nx{job=\"k\",team=\"t\"} 1\n"), "{}", bench.0.text("x.prom"));
+    let bench = Bench::new("");
+    said(&bench, &group("x{team=\"u\"}"));
+    assert_ne!(bench.0.outcome(&["run", "x"]).0, 0);
+}
+
+#[test]
+fn what_an_operator_should_know_is_said() {
+    for (crontab, script, note) in [
+        (
+            "* * * * * echo x 1 | curl -d @- http://gw/metrics/job/a\n",
+            "",
+            "curl's -d sends a text without its newlines",
+        ),
+        (
+            "* * * * * curl -d 'x 1' http://gw/metrics/job/a\n",
+            "",
+            "curl's -d sends a text without its newlines",
+        ),
+        ("7 * * * * X!\n", "echo x 1 | PUSH", "It ran 7 minutes past each full 1h"),
+        ("3-59/15 * * * * X!\n", "echo x 1 | PUSH", "It ran 3 minutes past each full 15m"),
+        ("* * * * * X!\n", "echo x 1 | PUSH", "a copy of its script"),
+        ("* * * * * X!\n", "wget http://a:b@c/\necho x 1 | PUSH", "There may be a password in it"),
+        ("* * * * * X!\n", "DB_PASSWORD=a\necho x 1 | PUSH", "There may be a password in it"),
+        ("PATH=/opt/bin\n* * * * * backup\n", "", "The PATH of line 1 has no /usr/bin"),
+        ("1~5 * * * * backup\n", "", "\"1~5\" is no minute.\n1~5 * * * * backup\n"),
+        ("0 5-3 * * * backup\n", "", "so it is empty.\n0 5-3 * * * backup\n"),
+        ("* * * * * ~/x.sh\n", "", "~/x.sh can't be read here"),
+        ("* * * * * \"$HOME\"/x.sh\n", "", "$HOME/x.sh can't be read here"),
+        ("HOME=DIR\n* * * * * \"$HOME/x.sh\"\n", "echo x 1 | PUSH", "replaced by x.yaml"),
+        ("HOME=DIR\n* * * * * ~/x.sh\n", "echo x 1 | PUSH", "replaced by x.yaml"),
+        ("* * * * * root /bin/a\n0 * * * * bob /bin/b\n", "", "a system crontab is read with --system"),
+        ("* * * * * backup promdrop\n", "", "* * * * * promdrop exec backup"),
+        (
+            "* * * * * for i in 0 30; do sleep $i; X!; done\n",
+            "echo x 1 | PUSH",
+            "need promdrop.timer, or this line",
+        ),
+        (
+            "* * * * * for i in 0 20 40; do sleep 20; X!; done\n",
+            "echo x 1 | PUSH",
+            "in the place of the timer: * * * * *  root  promdrop run --every 20s",
+        ),
+        (
+            "*/5 * * * * X!\n*/5 * * * * sleep 150; X!\n",
+            "echo x 1 | PUSH",
+            "need promdrop.timer, or this line",
+        ),
+    ] {
+        let bench = Bench::new(script);
+        let (_, stdout) = said(&bench, crontab);
+        assert!(stdout.contains(note), "{crontab}{script}\n{note}\n{stdout}");
+    }
+}
+
+#[test]
+fn what_is_private_is_not_made_public() {
+    let bench = Bench::new("echo x 1 | PUSH\n");
+    fs::set_permissions(bench.0.path("x.sh"), Permissions::from_mode(0o750)).unwrap();
+    let (count, stdout) = said(&bench, "* * * * * X!\n");
+    assert_eq!(count, 0, "{stdout}");
+    assert!(
+        stdout.contains("not everyone may read the script") && stdout.contains("promdrop push job/a"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn no_line_is_longer_than_cron_takes() {
+    for length in 900..1000 {
+        let bench = Bench::new("");
+        let line = format!("* * * * * /bin/{}", "a".repeat(length - 5));
+        if length > 998 {
+            continue;
+        }
+        let (_, stdout) = said(&bench, &format!("{line}\n"));
+        let is_kept = stdout.contains(&format!("\n{line}\n"));
+        let told = stdout.contains("it is longer than the 998 bytes that cron takes");
+        assert_eq!(is_kept, told, "{length}");
+        assert!(is_kept || length < 940, "{length}");
+    }
+}
+
+#[test]
+fn a_script_that_is_not_utf_8_is_told() {
+    let bench = Bench::new("");
+    fs::write(
+        bench.0.path("x.sh"),
+        b"#!/bin/sh\n# \xe9\necho x 1 | curl --data-binary @- http://gw/metrics/job/a\n",
+    )
+    .unwrap();
+    let (count, stdout) = said(&bench, "* * * * * X!\n");
+    assert_eq!(count, 0);
+    assert!(stdout.contains("the script is not UTF-8"), "{stdout}");
+}
