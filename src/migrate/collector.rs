@@ -182,7 +182,8 @@ fn notes(
     if let Some(log) = &source.program.log {
         notes.push(format!("Its output no longer goes to {log}: `promdrop test {name}` shows it."));
     }
-    if printing.leaves {
+    let is_strict = source.program.shell.iter().skip(1).any(|option| option.contains('e'));
+    if printing.leaves || (is_strict && printing.goes_on) {
         notes.push(AFTERWARDS.to_owned());
     }
     notes.extend(circumstances(source));
@@ -193,8 +194,8 @@ fn notes(
     notes.iter().map(|note| comment(note)).collect()
 }
 
-const AFTERWARDS: &str = "Its `exit` decides the exit status, for which cron did not ask: with another than 0 the run \
-                          fails, unless `exit_statuses` has it.";
+const AFTERWARDS: &str = "An `exit`, or what fails under `set -e`, decides behind the push on the exit status, for which cron \
+                          did not ask: with another than 0 the run fails, unless `exit_statuses` has it.";
 
 const STRIPPED: &str = "curl's -d sends a text without its newlines, or without the last, most of which a Pushgateway \
                         refuses; here the text is taken with all of them.";

@@ -13,6 +13,7 @@ use super::series::{self, Entry, essence};
 use super::shell::{self, Script};
 use super::timing::{self, Timing};
 use super::words::{comment, duration, quoted};
+use super::yaml::scalar;
 use super::{Origin, curl, fitness, line_of};
 
 /// What becomes of a crontab.
@@ -323,7 +324,10 @@ fn suggestion(core: &str, interval: u64, name: &str) -> String {
             duration(interval)
         ),
         format!("of all its lines: {name}.yaml with `module: command`, `interval: {}`,", duration(interval)),
-        format!("`command:` with `shell: {core}` and the `output:` that fits, see promdrop.yaml(5)."),
+        format!(
+            "`command:` with `shell: {}` and the `output:` that fits, see promdrop.yaml(5).",
+            scalar(core)
+        ),
     ];
     parts.join(" ")
 }

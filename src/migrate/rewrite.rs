@@ -13,8 +13,10 @@ pub struct Printing {
     pub text: String,
     /// The descriptor that stdout was put aside on, since the script prints other things too.
     pub aside: Option<u32>,
-    /// Whether it ends with an `exit` that may tell of a failure.
+    /// Whether something behind the push may end it with a failure.
     pub leaves: bool,
+    /// Whether anything stands behind the push.
+    pub goes_on: bool,
 }
 
 /// Commands that print nothing where they are given arguments, none of which asks for more words.
@@ -40,7 +42,7 @@ pub fn printing(text: &str, script: &Script, found: &Found<'_>) -> Printing {
     };
     let body = body.trim_end();
     let is_long = body.contains('\n') || text.contains('\n');
-    let mut text = match aside {
+    let mut printed = match aside {
         Some(aside) if is_long => format!("exec {aside}>&1 1>&2\n{body}\n"),
         Some(aside) => format!("exec {aside}>&1 1>&2; {body}"),
         None if body.contains('\n') => format!("{body}\n"),
@@ -49,9 +51,21 @@ pub fn printing(text: &str, script: &Script, found: &Found<'_>) -> Printing {
     let ending = ending(script, found);
     if ending == Ending::Open {
         // cron did not ask for the status of what follows the push.
-        text = format!("{}\nexit 0\n", text.trim_end());
+        printed = format!("{}\nexit 0\n", printed.trim_end());
     }
-    Printing { text, aside, leaves: ending == Ending::Exit }
+    Printing {
+        text: printed,
+        aside,
+        leaves: ending != Ending::Good && may_leave(text, found),
+        goes_on: ending != Ending::Good,
+    }
+}
+
+/// Whether the script may end before its last line, behind the push.
+fn may_leave(text: &str, found: &Found<'_>) -> bool {
+    let behind = text.get(found.statement.span.end..).unwrap_or_default();
+    let is_strict = ["set -e", "set -u", "errexit", "set -o"].iter().any(|sign| text.contains(sign));
+    is_strict || ["exit", "exec", "trap"].iter().any(|sign| behind.contains(sign))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -205,6 +205,10 @@ fn what_is_not_the_same_stays() {
         (ME, "echo x 1 | PUSH 2>>DIR/o\n", answer),
         ("* * * * * echo x 1 | PUSH >>DIR/o 2>&1", "", answer),
         (ME, "echo x 1 | PUSH\r\n", "carriage return"),
+        (ME, "sed -n 's/^## //p' \"$0\" | PUSH\n## x 1\n", again),
+        (ME, "me=$0\necho x 1 | PUSH\n", again),
+        (ME, "x=$(\"$0\" -n)\necho x 1 | PUSH\n", again),
+        (ME, &format!("echo x 1 | PUSH\n#{}\n", "a".repeat(100 << 10)), "too long"),
         ("7 3 * * * X!", "echo x 1 | PUSH\n", "no time of day"),
     ] {
         tried(&mut faults, || becomes(crontab, script, &Stays(said)));
@@ -295,6 +299,17 @@ fn what_an_operator_should_know_is_said() {
         ("* * * * * X!\n", "echo x 1 | PUSH", "a copy of its script"),
         ("* * * * * X!\n", "wget http://a:b@c/\necho x 1 | PUSH", "There may be a password in it"),
         ("* * * * * X!\n", "DB_PASSWORD=a\necho x 1 | PUSH", "There may be a password in it"),
+        (
+            "* * * * * X!\n",
+            "set -e\necho x 1 | PUSH\nls /nowhere\n",
+            "decides behind the push on the exit status",
+        ),
+        (
+            "* * * * * X!\n",
+            "#!/bin/sh -e\necho x 1 | PUSH\nls /\n",
+            "decides behind the push on the exit status",
+        ),
+        ("* * * * * X!\n", "echo x 1 | PUSH\nexit $?\n", "decides behind the push on the exit status"),
         ("PATH=/opt/bin\n* * * * * backup\n", "", "The PATH of line 1 has no /usr/bin"),
         ("1~5 * * * * backup\n", "", "\"1~5\" is no minute.\n1~5 * * * * backup\n"),
         ("0 5-3 * * * backup\n", "", "so it is empty.\n0 5-3 * * * backup\n"),
