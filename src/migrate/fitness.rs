@@ -11,12 +11,18 @@ use super::timing::LONGEST_INTERVAL;
 const LONGEST_SCRIPT: usize = 100 << 10;
 
 /// What a script can't have where it is no file of its own, or no longer pushes, and why.
-const STRANGE: [(&str, &str); 4] = [
+const STRANGE: [(&str, &str); 8] = [
     ("\r", "there is a carriage return in the script, which is part of a word there"),
     ("\u{fffd}", "the script is not UTF-8"),
+    ("alias curl", OWN_CURL),
+    ("function curl", OWN_CURL),
+    ("curl()", OWN_CURL),
+    ("curl ()", OWN_CURL),
     ("BASH_SOURCE", "the script asks where its file is"),
     ("PIPESTATUS", "the script asks for PIPESTATUS, which is another without the push"),
 ];
+
+const OWN_CURL: &str = "the script has a curl of its own";
 
 /// The push that a collector can take the place of.
 ///

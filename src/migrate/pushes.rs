@@ -118,6 +118,8 @@ fn fed(push: Option<Push>, simple: &Simple, place: usize) -> Result<Option<Push>
 struct Variables {
     values: BTreeMap<String, (Range<usize>, Vec<Part>)>,
     changed: Vec<String>,
+    /// Whether text from elsewhere may set any of them.
+    is_foreign: bool,
 }
 
 impl Variables {
@@ -131,6 +133,9 @@ impl Variables {
         all.walk(text, &script.statements, true);
         let changed = std::mem::take(&mut all.changed);
         all.values.retain(|name, _| !changed.contains(name));
+        if all.is_foreign {
+            all.values.clear();
+        }
         all
     }
 
@@ -152,10 +157,13 @@ impl Variables {
     }
 
     fn simple(&mut self, text: &str, simple: &Simple, is_once: bool) {
+        self.is_foreign |= matches!(simple.program().as_deref(), Some("." | "source" | "eval"));
         let declares =
             matches!(simple.program().as_deref(), Some("export" | "readonly" | "declare" | "typeset"));
-        let reads =
-            matches!(simple.program().as_deref(), Some("read" | "unset" | "local" | "getopts" | "mapfile"));
+        let reads = matches!(
+            simple.program().as_deref(),
+            Some("read" | "unset" | "local" | "getopts" | "mapfile" | "printf" | "let")
+        );
         if reads {
             self.changed.extend(simple.words.iter().skip(1).filter_map(Word::constant));
         }
@@ -268,6 +276,9 @@ mod tests {
         for text in [
             "U=http://gw/metrics/job/a\nU=b\nx | curl -d @- $U",
             "U=http://gw/metrics/job/a\nread U\nx | curl -d @- $U",
+            "U=http://gw/metrics/job/a\n. /etc/x\nx | curl -d @- $U",
+            "U=http://gw/metrics/job/a\nprintf -v U b\nx | curl -d @- $U",
+            "U=http://gw/metrics/job/a\nlet U=1\nx | curl -d @- $U",
             "if a; then U=http://gw/metrics/job/a; fi\nx | curl -d @- $U",
             "U=http://gw/metrics/job/a\nfor U in b; do x | curl -d @- $U; done",
         ] {
