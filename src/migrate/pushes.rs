@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::curl::{self, Body, MARK, Method, Push};
-use super::program::{Environment, variable};
+use super::program::Environment;
 use super::shell::{
     self, After, Command, Kind, Part, Redirect, Script, Simple, Statement, Unknown, Word, quote_parts,
 };
@@ -125,9 +125,10 @@ struct Variables {
 impl Variables {
     fn of(text: &str, script: &Script, environment: &Environment) -> Self {
         let mut all = Self::default();
-        let urls = environment.iter().filter(|(name, value)| {
-            value.contains("://") && variable(environment, name) == Some(value.as_str())
-        });
+        // The last value of each; many lines may have many variables above them.
+        let known: BTreeMap<&String, &String> =
+            environment.iter().filter(|_| text.contains('$')).map(|(name, value)| (name, value)).collect();
+        let urls = known.into_iter().filter(|(_, value)| value.contains("://"));
         all.values =
             urls.map(|(name, value)| (name.clone(), (0..0, vec![Part::Text(value.clone())]))).collect();
         all.walk(text, &script.statements, true);
