@@ -1,12 +1,12 @@
 //! A collector file that takes the place of crontab lines which push. Pure.
 
-use super::curl::{self, Body, Method};
+use super::curl;
 use super::names;
 use super::program::{Environment, Program};
-use super::pushes::{Found, Survey};
+use super::pushes::Found;
 use super::rewrite::{Printing, printing};
 use super::shell::{self, Script};
-use super::timing::{LONGEST_INTERVAL, Timing};
+use super::timing::Timing;
 use super::words::{comment, duration, lines, list};
 use super::yaml::{block, scalar};
 use crate::config::fields::parse_label;
@@ -28,9 +28,6 @@ pub struct Source<'a> {
     pub script: &'a Script,
 }
 
-/// The longest script that goes into a collector's file, which may have 1 MiB.
-const LONGEST_SCRIPT: usize = 200 * 1024;
-
 /// Variables that cron reads itself.
 const OF_CRON: [&str; 8] =
     ["SHELL", "MAILTO", "MAILFROM", "LOGNAME", "USER", "CRON_TZ", "RANDOM_DELAY", "CONTENT_TYPE"];
@@ -38,42 +35,14 @@ const OF_CRON: [&str; 8] =
 /// The default timeout, in milliseconds.
 const TIMEOUT: u64 = 10_000;
 
-/// The push that a collector can take the place of.
-///
-/// # Errors
-/// Why none can, to be read behind "it stays a push since".
-pub fn fitting<'a, 'b>(source: &Source<'_>, survey: &'a Survey<'b>) -> Result<&'a Found<'b>, String> {
-    let [found] = survey.pushes.as_slice() else {
-        return Err(format!("there are {} pushes", survey.pushes.len()));
-    };
-    match source.timing.interval {
-        None => return Err(format!("it runs {}, which is no interval", source.timing.told)),
-        Some(interval) if interval > LONGEST_INTERVAL => {
-            return Err(format!("it runs {}, and a collector has no time of day", source.timing.told));
-        }
-        Some(_) => {}
-    }
-    if source.program.text.len() > LONGEST_SCRIPT {
-        return Err("the script is too long to stand in a collector's file".to_owned());
-    }
-    match (&found.push.body, found.push.method) {
-        (_, Method::Delete) | (Body::Nothing, _) => return Err("it deletes a group".to_owned()),
-        (Body::File(_) | Body::Inline(_) | Body::Stdin, _) => {}
-    }
-    if !found.is_unconditional() {
-        return Err("the push is part of a condition, a loop, a function or a longer pipeline".to_owned());
-    }
-    if source.program.text.contains("BASH_SOURCE") {
-        return Err("the script asks where its file is".to_owned());
-    }
-    labels(found).map(|_| found)
-}
-
 /// Names and values of labels.
-type Pairs = Vec<(String, String)>;
+pub type Pairs = Vec<(String, String)>;
 
 /// The labels that stay, and what `job` and `instance` were.
-fn labels(found: &Found<'_>) -> Result<(Pairs, Pairs), String> {
+///
+/// # Errors
+/// Why a collector can't have them.
+pub fn labels(found: &Found<'_>) -> Result<(Pairs, Pairs), String> {
     let all = curl::labels(&found.push.group).ok_or("its URL is not understood")?;
     let (mut kept, mut lost) = (Vec::new(), Vec::new());
     for (i, (name, value)) in all.into_iter().enumerate() {
@@ -107,7 +76,7 @@ pub fn render(source: &Source<'_>, found: &Found<'_>, name: &str) -> String {
     let (kept, lost) = labels(found).unwrap_or_default();
     let printing = printing(&source.program.text, source.script, found);
     let interval = source.timing.interval.unwrap_or_default();
-    let mut out = notes(source, found, &printing, &lost, name);
+    let mut out = notes(source, found, &printing, (&kept, &lost), name);
     out += &format!("module: command\ninterval: {}\n", duration(interval));
     if source.timing.splay {
         out += "splay: true\n";
@@ -191,16 +160,20 @@ fn notes(
     source: &Source<'_>,
     found: &Found<'_>,
     printing: &Printing,
-    lost: &[(String, String)],
+    (kept, lost): (&Pairs, &Pairs),
     name: &str,
 ) -> String {
     let mut notes = vec![origin(source, found)];
     notes.extend(source.timing.remark.clone());
     let had: Vec<String> = lost.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     notes.push(format!(
-        "Its series had {}; now they have the job and instance of this host's node_exporter.",
-        list(&had)
+        "Its series had {}; now they have the job and instance of this host's node_exporter. {}",
+        list(&had),
+        overwritten(kept)
     ));
+    if found.push.strips {
+        notes.push(STRIPPED.to_owned());
+    }
     if let Some(aside) = printing.aside {
         notes.push(format!(
             "Only what was pushed is printed, to descriptor {aside}; whatever else the script prints goes to stderr."
@@ -209,18 +182,46 @@ fn notes(
     if let Some(log) = &source.program.log {
         notes.push(format!("Its output no longer goes to {log}: `promdrop test {name}` shows it."));
     }
-    if !ends_well(source.script, found) {
+    let is_strict = source.program.shell.iter().skip(1).any(|option| option.contains('e'));
+    if printing.leaves || (is_strict && printing.goes_on) {
         notes.push(AFTERWARDS.to_owned());
     }
     notes.extend(circumstances(source));
+    notes.extend(secret(&printing.text));
     if is_netstat_count(&source.program.text) {
         notes.push(NATIVE.to_owned());
     }
     notes.iter().map(|note| comment(note)).collect()
 }
 
-const AFTERWARDS: &str = "What follows the push decides the exit status, for which cron did not ask: with another than \
-                          0 the run fails, unless `exit_statuses` has it.";
+const AFTERWARDS: &str = "An `exit`, or what fails under `set -e`, decides behind the push on the exit status, for which cron \
+                          did not ask: with another than 0 the run fails, unless `exit_statuses` has it.";
+
+const STRIPPED: &str = "curl's -d sends a text without its newlines, or without the last, most of which a Pushgateway \
+                        refuses; here the text is taken with all of them.";
+
+/// What becomes of labels that the text has too.
+fn overwritten(kept: &Pairs) -> String {
+    let names: Vec<String> = kept.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let refused = if names.is_empty() { String::new() } else { format!(", and {} is refused", list(&names)) };
+    format!("A `job` or `instance` in the text, which the Pushgateway overwrote, stays{refused}.")
+}
+
+/// What looks like a password in a text that all may read.
+fn secret(text: &str) -> Option<String> {
+    let with_password = text.split("://").skip(1).any(|rest| {
+        let end =
+            rest.find(|c: char| c == '/' || c.is_whitespace() || c == '"' || c == '\'').unwrap_or(rest.len());
+        rest.get(..end).and_then(|host| host.split_once('@')).is_some_and(|(user, _)| user.contains(':'))
+    });
+    let upper = text.to_ascii_uppercase();
+    let named = ["PASSWORD=", "TOKEN=", "SECRET="].iter().any(|name| upper.contains(name));
+    (with_password || named).then(|| {
+        "There may be a password in it: all may read this file and the arguments of what runs; see `secrets` in \
+         promdrop.yaml(5)."
+            .to_owned()
+    })
+}
 
 const NATIVE: &str = "The module netstat gives the same number, as count_netstat_wait_connections, and needs no \
                       command: use one of the two in a directory, not both.";
@@ -235,17 +236,6 @@ fn origin(source: &Source<'_>, found: &Found<'_>) -> String {
     };
     let (group, told) = (curl::shown(&found.push.group), &source.timing.told);
     format!("From {from} {group}. {} of the crontab ran it: {told}.", capital(&lines(source.lines)))
-}
-
-/// Whether the script ends with the push, or says itself that all is well.
-fn ends_well(script: &Script, found: &Found<'_>) -> bool {
-    script.statements.last().is_none_or(|last| {
-        let words = last
-            .simple()
-            .map(|simple| simple.words.iter().map(shell::Word::constant).collect::<Option<Vec<_>>>());
-        let says_so = words.flatten().is_some_and(|words| words == ["exit", "0"] || words == ["true"]);
-        last.span == found.statement.span || says_so
-    })
 }
 
 fn circumstances(source: &Source<'_>) -> Vec<String> {

@@ -34,8 +34,10 @@ pub enum Meaning {
     Variable(String, String),
     /// What is started when.
     Job(Job),
-    /// What cron would refuse, or take otherwise than it looks.
+    /// What cron would refuse.
     Wrong(Vec<Problem>),
+    /// What a cron may take, but otherwise than it looks.
+    Strange(Vec<Problem>),
 }
 
 /// What a line starts.
@@ -83,8 +85,20 @@ fn meaning(number: usize, text: &str, form: Form) -> Meaning {
         Some(Err((rest, message, cure))) => {
             Meaning::Wrong(vec![problem(number, text, text.len() - rest, message, cure)])
         }
-        None => job(number, text, form).map_or_else(Meaning::Wrong, Meaning::Job),
+        None => match job(number, text, form) {
+            Ok(job) => Meaning::Job(job),
+            Err(problems) if is_tolerated(start) => Meaning::Strange(problems),
+            Err(problems) => Meaning::Wrong(problems),
+        },
     }
+}
+
+/// Whether a cron may take the time before a command, which is not understood here.
+fn is_tolerated(text: &str) -> bool {
+    let fields: Vec<&str> = text.split_whitespace().take(UNITS.len() + 1).collect();
+    let mut pairs = UNITS.iter().zip(&fields);
+    let is_read = UNITS.iter().zip(&fields).all(|(unit, field)| unit.read(field).is_ok());
+    !is_read && fields.len() > UNITS.len() && pairs.all(|(unit, field)| unit.tolerates(field))
 }
 
 /// Bytes from there to the end of the line, what is wrong, and the cure.

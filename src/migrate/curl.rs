@@ -1,5 +1,8 @@
 //! A push to a Pushgateway, as a call of curl or wget says it. Pure.
 
+mod options;
+
+use self::options::{CURL, Role, WGET, role, split};
 use super::shell::{Part, Simple, Word, constant};
 
 /// What a push does to its group.
@@ -35,61 +38,14 @@ pub struct Push {
     pub group: Vec<Part>,
     /// What it pushes.
     pub body: Body,
+    /// Whether it is sent without newlines: those of a file or stdin, or the last.
+    pub strips: bool,
 }
 
 /// What the path of a push begins with.
 pub const METRICS: &str = "/metrics/";
 /// What tells the URL of a push from that of a scrape.
 pub const MARK: &str = "/metrics/job";
-
-/// What an option is to a push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Flag,
-    Ignored,
-    Data,
-    Raw,
-    DataFile,
-    Request,
-    Upload,
-    Url,
-    Header,
-}
-
-const CURL: &[(&str, Role)] = &[
-    ("-d --data --data-ascii --data-binary", Role::Data),
-    ("--data-raw", Role::Raw),
-    ("-X --request", Role::Request),
-    ("-T --upload-file", Role::Upload),
-    ("--url", Role::Url),
-    ("-H --header", Role::Header),
-    (
-        "-s -S -f -k -L -v -g -4 -6 -i -N -q -n -0 -# --silent --show-error --fail --fail-with-body --fail-early \
-         --insecure --location --verbose --globoff --ipv4 --ipv6 --include --no-buffer --disable --netrc --http1.0 \
-         --http1.1 --http2 --progress-bar --no-progress-meter --no-keepalive --retry-connrefused --retry-all-errors \
-         --compressed --tcp-nodelay",
-        Role::Flag,
-    ),
-    (
-        "-o -m -u -w -A -x -E --output --max-time --connect-timeout --retry --retry-delay --retry-max-time --user \
-         --write-out --user-agent --proxy --noproxy --cert --key --cacert --capath --cert-type --key-type --stderr \
-         --interface --resolve --oauth2-bearer --netrc-file --keepalive-time --speed-time --speed-limit",
-        Role::Ignored,
-    ),
-];
-
-const WGET: &[(&str, Role)] = &[
-    ("--post-data --body-data", Role::Raw),
-    ("--post-file --body-file", Role::DataFile),
-    ("--method", Role::Request),
-    ("--header", Role::Header),
-    ("-q -v -d -4 -6 --quiet --verbose --no-verbose --no-check-certificate --no-proxy", Role::Flag),
-    (
-        "-O -o -T -t -U --output-document --output-file --timeout --tries --user --password --user-agent --wait \
-         --connect-timeout --read-timeout --ca-certificate",
-        Role::Ignored,
-    ),
-];
 
 /// The push that `simple` is; `None` where it is none. `lookup` tells what a variable stands for, if that is known.
 ///
@@ -106,12 +62,40 @@ pub fn read(simple: &Simple, lookup: &dyn Fn(&str) -> Option<Vec<Part>>) -> Resu
     if !arguments.iter().any(|parts| has_mark(parts)) {
         return Ok(None);
     }
-    let mut reading = Reading { is_wget: std::ptr::eq(options, WGET), ..Reading::default() };
+    if simple.words.iter().any(|word| word.expands) {
+        return Err("the shell makes other words of one of its arguments".to_owned());
+    }
+    if arguments.iter().flatten().any(is_fragile) {
+        return Err("it has quotes within `${}` or backquotes, which mean other things elsewhere".to_owned());
+    }
+    let is_mute = is_mute(simple)?;
+    let mut reading = Reading { is_wget: std::ptr::eq(options, WGET), is_mute, ..Reading::default() };
     let mut rest = arguments.into_iter();
     while let Some(argument) = rest.next() {
         reading.argument(options, argument, &mut rest)?;
     }
     reading.finish().map(Some)
+}
+
+const KEEPS: &str = "it shows or keeps the answer of the Pushgateway";
+
+/// Whether what it prints is thrown away.
+fn is_mute(simple: &Simple) -> Result<bool, String> {
+    let mut is_mute = false;
+    for redirect in simple.redirects.iter().filter(|redirect| !redirect.is_input()) {
+        match (redirect.operator, redirect.target.constant().as_deref()) {
+            (_, Some("/dev/null")) => is_mute |= redirect.is_output(),
+            (">&", Some("1" | "2" | "-")) => {}
+            _ => return Err(KEEPS.to_owned()),
+        }
+    }
+    Ok(is_mute)
+}
+
+/// Whether `part` may mean something else between other quotes than its own.
+fn is_fragile(part: &Part) -> bool {
+    let Part::Opaque(raw) = part else { return false };
+    (raw.starts_with("${") || raw.starts_with('`')) && raw.contains(['\'', '"', '\\'])
 }
 
 fn texts(parts: &[Part]) -> impl Iterator<Item = &str> {
@@ -153,6 +137,8 @@ fn leads_to_url(parts: &[Part]) -> bool {
 #[derive(Default)]
 struct Reading {
     is_wget: bool,
+    is_mute: bool,
+    strips: bool,
     method: Option<Method>,
     group: Option<Vec<Part>>,
     body: Option<Body>,
@@ -197,7 +183,19 @@ impl Reading {
     fn option(&mut self, role: Role, value: Vec<Part>) -> Result<(), String> {
         match role {
             Role::Flag | Role::Ignored => Ok(()),
-            Role::Data => self.body(data(value)),
+            Role::Kept => match constant(&value).as_deref() {
+                Some("/dev/null" | "-") => Ok(()),
+                _ => Err(KEEPS.to_owned()),
+            },
+            Role::Shown => match constant(&value) {
+                Some(text) if self.is_mute || text.replace("\\n", "").trim().is_empty() => Ok(()),
+                _ => Err(KEEPS.to_owned()),
+            },
+            Role::Data => {
+                self.strips = true;
+                self.body(data(value))
+            }
+            Role::Binary => self.body(data(value)),
             Role::Raw => self.body(Body::Inline(value)),
             Role::DataFile => self.body(Body::File(value)),
             Role::Upload => {
@@ -227,9 +225,8 @@ impl Reading {
         for part in parts {
             match part {
                 Part::Text(text) if group.is_empty() => {
-                    if let Some((_, path)) = text.split_once(METRICS).filter(|_| text.contains(MARK)) {
-                        group.push(Part::Text(path.to_owned()));
-                    }
+                    let path = text.find(MARK).and_then(|at| text.get(at + METRICS.len()..));
+                    group.extend(path.map(|path| Part::Text(path.to_owned())));
                 }
                 part if !group.is_empty() => group.push(part),
                 _ => {}
@@ -266,28 +263,8 @@ impl Reading {
             return Err("its request and what it pushes don't fit".to_owned());
         }
         let group = self.group.ok_or("it has no URL")?;
-        Ok(Push { method, group, body })
+        Ok(Push { method, group, body, strips: self.strips })
     }
-}
-
-fn role(options: &[(&str, Role)], name: &str) -> Option<Role> {
-    options
-        .iter()
-        .find(|(names, _)| names.split_whitespace().any(|known| known == name))
-        .map(|(_, role)| *role)
-}
-
-/// The name of an option, and the value that is part of the same word.
-fn split(text: &str, is_wget: bool) -> (&str, Option<&str>) {
-    if text.starts_with("--") {
-        return match text.split_once('=') {
-            Some((name, value)) if is_wget => (name, Some(value)),
-            _ => (text, None),
-        };
-    }
-    let at = text.char_indices().nth(2).map_or(text.len(), |(at, _)| at);
-    let (name, value) = text.split_at(at);
-    (name, (!value.is_empty()).then_some(value))
 }
 
 /// What `--data` names: `@FILE`, `@-`, or the text itself.

@@ -4,19 +4,23 @@ use super::crontab::{Job, encode};
 use super::names;
 use super::program::{Environment, variable};
 use super::pushes::{edited, survey};
-use super::shell::{self, After, Script, Simple, Statement};
+use super::shell::{self, After, Script, Simple, Statement, Word};
 use super::stagger::Staggered;
 use super::timing::Timing;
 use super::words::duration;
 
-/// What only a shell can do.
-const BUILTINS: [&str; 22] = [
-    ".", ":", "alias", "break", "cd", "command", "declare", "eval", "exec", "exit", "export", "let", "local",
-    "read", "return", "set", "shift", "source", "trap", "ulimit", "umask", "unset",
-];
+/// What only a shell can do, or does otherwise than a program of that name: the builtins of dash and bash.
+const BUILTINS: &str = ". : [ alias bg bind break builtin caller cd chdir command compgen complete compopt continue \
+                        declare dirs disown echo enable eval exec exit export false fc fg getopts hash help history \
+                        jobs kill let local logout mapfile popd print printf pushd pwd read readarray readonly return \
+                        set shift shopt source suspend test times trap true type typeset ulimit umask unalias unset \
+                        wait whence";
 
 /// What `promdrop exec` can expect at most: a leap year, in milliseconds.
 const LONGEST_EXPECTED: u64 = 366 * 24 * 60 * 60 * 1000;
+
+/// Bytes of the longest command, for one more of which Debian's cron refuses the whole crontab.
+const LONGEST_COMMAND: usize = 998;
 
 /// What becomes of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum Outcome {
     Same,
     /// It stays as it is, since what would take its place can't be written in a crontab.
     Unwritable,
+    /// It stays as it is, since cron would refuse what would take its place.
+    TooLong,
 }
 
 /// A job without a push.
@@ -78,8 +84,9 @@ impl Plain<'_> {
 fn runnable(script: &Script) -> Option<&Simple> {
     let (last, before) = script.statements.split_last()?;
     let simple = last.simple().filter(|simple| simple.words.first().is_some_and(|word| !word.expands))?;
-    let program = simple.program();
-    let starts = program.is_none_or(|program| !BUILTINS.contains(&program.as_str()));
+    // One with a path is a program.
+    let program = simple.words.first().and_then(Word::constant);
+    let starts = program.is_none_or(|program| !BUILTINS.split(' ').any(|builtin| builtin == program));
     let is_prefix = |statement: &Statement| {
         let changes = statement.simple().and_then(Simple::program).is_some_and(|program| program == "cd");
         changes && matches!(statement.after, After::And | After::Next)
@@ -88,10 +95,10 @@ fn runnable(script: &Script) -> Option<&Simple> {
 }
 
 /// The line with every push in it made one of promdrop's.
-pub fn pushed(text: &str, job: &Job) -> Outcome {
+pub fn pushed(text: &str, job: &Job, environment: &Environment) -> Outcome {
     let command = &job.command;
     let Ok(script) = shell::parse(command) else { return Outcome::Same };
-    let survey = survey(command, &script);
+    let survey = survey(command, &script, environment);
     if survey.pushes.is_empty() {
         return Outcome::Same;
     }
@@ -103,6 +110,7 @@ pub fn pushed(text: &str, job: &Job) -> Outcome {
 fn written(text: &str, job: &Job, command: &str) -> Outcome {
     let before = text.get(..job.at).unwrap_or_default();
     match encode(command, job.stdin.as_deref()) {
+        Some(raw) if raw.len() > LONGEST_COMMAND => Outcome::TooLong,
         Some(raw) => Outcome::Line(format!("{before}{raw}")),
         None => Outcome::Unwritable,
     }

@@ -1,13 +1,14 @@
 //! What takes the place of a crontab: collectors, `promdrop exec` and `promdrop push`. Pure.
 //!
 //! ```text
-//! crontab text -> lines (crontab) -> entries -> series (stagger, timing) -> plans (program, pushes) -> text (render)
+//! crontab text -> lines (crontab) -> series (stagger, timing) -> plans (program, pushes) -> text (render)
 //! ```
 //!
 //! - [`crontab`] reads the lines, [`schedule`] their time fields.
 //! - [`shell`] makes a tree of a command or a script; [`stagger`] tells waiting from running in it.
+//! - [`series`] finds the lines that run the same.
 //! - [`program`] finds the script that a line calls, [`pushes`] and [`curl`] what it pushes.
-//! - [`plan`] decides what becomes of each series: a [`collector`], with its script made a printing one by
+//! - [`plan`] decides what becomes of each series: a [`collector`], where its script has the [`fitness`], with its script made a printing one by
 //!   [`rewrite`], or a [`job`] that stays in the crontab.
 //! - [`render`] writes all of it as one text, from which nothing of the crontab is missing.
 //!
@@ -16,6 +17,7 @@
 pub mod collector;
 pub mod crontab;
 pub mod curl;
+pub mod fitness;
 pub mod job;
 pub mod names;
 pub mod plan;
@@ -24,6 +26,7 @@ pub mod pushes;
 pub mod render;
 pub mod rewrite;
 pub mod schedule;
+pub mod series;
 pub mod shell;
 pub mod stagger;
 pub mod timing;
@@ -52,6 +55,8 @@ pub struct Migration {
     pub collectors: Vec<(String, String)>,
     /// What to do with all this, as comments.
     pub head: String,
+    /// The same where the collectors were written.
+    pub written_head: String,
     /// The crontab as it is then.
     pub crontab: String,
     /// What of the crontab can't be understood.
@@ -62,14 +67,15 @@ pub struct Migration {
 pub fn migrate(text: &str, origin: &Origin<'_>, read: Read<'_>) -> Migration {
     let lines = crontab::read(text, origin.form);
     let problems = lines.iter().filter_map(|line| match &line.meaning {
-        Meaning::Wrong(problems) => Some(problems.iter().cloned()),
+        Meaning::Wrong(problems) | Meaning::Strange(problems) => Some(problems.iter().cloned()),
         _ => None,
     });
     let problems = problems.flatten().collect();
     let plan = plan::make(&lines, origin, read);
-    let head = render::head(&plan, origin);
+    let head = render::head(&plan, origin, false);
+    let written_head = render::head(&plan, origin, true);
     let crontab = render::crontab(&lines, &plan, origin);
-    Migration { collectors: plan.collectors, head, crontab, problems }
+    Migration { collectors: plan.collectors, head, written_head, crontab, problems }
 }
 
 /// The line, from 1, that byte `at` of `text` is in.

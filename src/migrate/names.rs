@@ -1,6 +1,6 @@
 //! Names of collectors and jobs, made from what is run. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::curl::{Body, Push};
 use super::shell::{Command, Part, Script, Simple, Statement, Word};
@@ -11,17 +11,24 @@ const LONGEST: usize = 60;
 
 /// Names that are taken.
 #[derive(Debug, Default)]
-pub struct Names(BTreeSet<String>);
+pub struct Names {
+    taken: BTreeSet<String>,
+    /// The number that a stem may have next, so that many equal wishes are quick.
+    next: BTreeMap<String, usize>,
+}
 
 impl Names {
     /// `wish`, made a name, with a number behind it where that is taken.
     pub fn claim(&mut self, wish: &str) -> String {
         let stem = stem(wish);
-        let numbered = (2..).map(|number| format!("{stem}-{number}"));
-        let free = std::iter::once(stem.clone()).chain(numbered).find(|name| !self.0.contains(name));
-        let name = free.unwrap_or(stem);
-        self.0.insert(name.clone());
-        name
+        let next = self.next.entry(stem.clone()).or_default();
+        loop {
+            *next += 1;
+            let name = if *next == 1 { stem.clone() } else { format!("{stem}-{next}") };
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 
@@ -43,7 +50,7 @@ pub fn of_path(path: &str) -> String {
 }
 
 /// Programs that run another, whose name says more.
-const WRAPPERS: [&str; 28] = [
+pub const WRAPPERS: [&str; 28] = [
     "nice",
     "ionice",
     "chrt",

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::collector::{self, Source};
-use super::crontab::{Form, Job, Line, Meaning, When};
-use super::job::{self, Outcome, Plain};
+use super::crontab::{Form, Line, When};
+use super::job::{self, Outcome};
 use super::names::Names;
 use super::program::{self, Environment, Program, Read, Task, task};
-use super::pushes::{Survey, survey};
+use super::pushes::{Found, Survey, survey};
+use super::series::{self, Entry, essence};
 use super::shell::{self, Script};
-use super::stagger::{self, Staggered};
 use super::timing::{self, Timing};
 use super::words::{comment, duration, quoted};
-use super::{Origin, curl, line_of};
+use super::yaml::scalar;
+use super::{Origin, curl, fitness, line_of};
 
 /// What becomes of a crontab.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Plan {
     pub collectors: Vec<(String, String)>,
     /// Their intervals, in milliseconds.
     pub intervals: Vec<u64>,
+    /// Whether one has a script that has a file.
+    pub has_copies: bool,
     /// What becomes of the lines, by their numbers; others stay.
     pub lines: BTreeMap<usize, Fate>,
 }
@@ -47,87 +50,32 @@ pub enum Then {
     Goes,
 }
 
-/// A line that starts something.
-struct Entry<'a> {
-    line: &'a Line,
-    job: &'a Job,
-    environment: Vec<(String, String)>,
-    /// None where the shell's text is not understood.
-    staggered: Option<Staggered>,
-}
-
-impl Entry<'_> {
-    /// Whether both run the same, at other seconds.
-    fn is_one_with(&self, other: &Self) -> bool {
-        let (Some(own), Some(others)) = (&self.staggered, &other.staggered) else { return false };
-        own.core == others.core
-            && !own.is_random
-            && !others.is_random
-            && self.job.when == other.job.when
-            && self.job.user == other.job.user
-            && self.job.stdin.is_none()
-            && other.job.stdin.is_none()
-            && self.environment == other.environment
-    }
-
-    fn plain(&self) -> Plain<'_> {
-        let Self { line, job, environment, staggered } = self;
-        Plain { text: &line.text, job, staggered: staggered.as_ref(), environment }
-    }
-
-    fn core(&self) -> &str {
-        self.staggered.as_ref().map_or(&self.job.command, |staggered| &staggered.core)
-    }
-}
-
 /// Decides.
 pub fn make(lines: &[Line], origin: &Origin<'_>, read: Read<'_>) -> Plan {
-    let mut planner = Planner { origin, read, names: Names::default(), plan: Plan::default() };
-    let mut series: Vec<Vec<Entry<'_>>> = Vec::new();
-    let mut of_command: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for entry in entries(lines) {
-        let places = of_command.entry(entry.core().to_owned()).or_default();
-        let is_one = |place: &&usize| {
-            series
-                .get(**place)
-                .and_then(|series| series.first())
-                .is_some_and(|first| first.is_one_with(&entry))
-        };
-        match places.iter().find(is_one).copied().and_then(|place| series.get_mut(place)) {
-            Some(series) => series.push(entry),
-            None => {
-                places.push(series.len());
-                series.push(vec![entry]);
-            }
-        }
-    }
-    for series in &series {
+    let variables = series::variables(lines);
+    let mut planner = Planner {
+        origin,
+        read,
+        names: Names::default(),
+        taken: BTreeMap::new(),
+        jobs: Vec::new(),
+        plan: Plan::default(),
+    };
+    for series in &series::read(lines, &variables) {
         planner.decide(series);
     }
+    planner.tell_of_jobs();
     planner.plan
-}
-
-fn entries(lines: &[Line]) -> Vec<Entry<'_>> {
-    let mut environment = Vec::new();
-    let mut entries = Vec::new();
-    for line in lines {
-        match &line.meaning {
-            Meaning::Variable(name, value) => environment.push((name.clone(), value.clone())),
-            Meaning::Job(job) => {
-                let script = shell::parse(&job.command).ok();
-                let staggered = script.map(|script| stagger::read(&job.command, &script));
-                entries.push(Entry { line, job, environment: environment.clone(), staggered });
-            }
-            Meaning::Nothing | Meaning::Wrong(_) => {}
-        }
-    }
-    entries
 }
 
 struct Planner<'a> {
     origin: &'a Origin<'a>,
     read: Read<'a>,
     names: Names,
+    /// What has a collector already, and how it is called.
+    taken: BTreeMap<String, String>,
+    /// The `job` that the series of each collector had.
+    jobs: Vec<String>,
     plan: Plan,
 }
 
@@ -138,14 +86,14 @@ impl Planner<'_> {
         if is_ours || (first.staggered.is_none() && first.job.command.contains("promdrop ")) {
             return;
         }
-        if let Some(shell) = strange_shell(&first.environment) {
+        if let Some(shell) = strange_shell(first.environment) {
             let notes = comment(&format!(
                 "Kept as it is: {shell} reads its command, and that shell is not known here."
             ));
             self.plan.lines.insert(first.line.number, Fate { notes, then: Then::Stays });
             return;
         }
-        let note = match task(first.core(), &first.environment, self.read) {
+        let note = match task(first.core(), first.environment, self.read) {
             Task::Shell(program) if self.pushes(series, &program) => return,
             Task::Shell(_) | Task::Other(None) => String::new(),
             Task::Other(Some(path)) => comment(&format!(
@@ -162,6 +110,7 @@ impl Planner<'_> {
 
     /// Whether `program` pushes; then it is seen to.
     fn pushes(&mut self, series: &[Entry<'_>], program: &Program) -> bool {
+        let environment = series.first().map_or(&[][..], |first| first.environment);
         let parsed = shell::parse(&program.text);
         let (script, unclear) = match parsed {
             Ok(script) => (script, None),
@@ -170,7 +119,7 @@ impl Planner<'_> {
         let survey = match unclear {
             Some(unknown) => Survey { unclear: vec![unknown], ..Survey::default() },
             None if script == Script::default() => Survey::default(),
-            None => survey(&program.text, &script),
+            None => survey(&program.text, &script, environment),
         };
         let pushes = !survey.pushes.is_empty() || !survey.unclear.is_empty();
         if pushes {
@@ -185,23 +134,14 @@ impl Planner<'_> {
         let timing = &timing_of(series);
         let lines: Vec<usize> = series.iter().map(|entry| entry.line.number).collect();
         let user = first.job.user.as_deref().or(self.origin.owner);
-        let source = Source { lines: &lines, timing, user, environment: &first.environment, program, script };
+        let source = Source { lines: &lines, timing, user, environment: first.environment, program, script };
         let fitting = match survey.unclear.first() {
             _ if first.job.stdin.is_some() => Err("the line has an input behind its `%`".to_owned()),
             Some(_) => Err("not all of it is understood".to_owned()),
-            None => collector::fitting(&source, survey),
+            None => fitness::fitting(&source, survey),
         };
         match fitting {
-            Ok(found) => {
-                let name = self.names.claim(&collector::wish(&source, found));
-                let text = collector::render(&source, found, &name);
-                for number in &lines {
-                    let notes = comment(&format!("replaced by {name}.yaml:"));
-                    self.plan.lines.insert(*number, Fate { notes, then: Then::Goes });
-                }
-                self.plan.collectors.push((name, text));
-                self.plan.intervals.extend(timing.interval);
-            }
+            Ok(found) => self.collected(series, &source, found),
             Err(why) => {
                 let file = program.path.as_ref().map(|path| path.display().to_string());
                 let notes =
@@ -209,10 +149,55 @@ impl Planner<'_> {
                 for (entry, notes) in
                     series.iter().zip(std::iter::once(notes).chain(std::iter::repeat(String::new())))
                 {
-                    let outcome = job::pushed(&entry.line.text, entry.job);
+                    let outcome = job::pushed(&entry.line.text, entry.job, entry.environment);
                     self.put(entry, notes, outcome);
                 }
             }
+        }
+    }
+
+    /// Lines that a collector takes the place of, if none has its series already.
+    fn collected(&mut self, series: &[Entry<'_>], source: &Source<'_>, found: &Found<'_>) {
+        let program = source.program;
+        let file = program.path.as_ref().map(|path| path.display().to_string());
+        let what = file.clone().unwrap_or_else(|| essence(&program.text));
+        if let Some(name) = self.taken.get(&what) {
+            let what = file.as_deref().unwrap_or("the command");
+            let why = format!(
+                "Kept as it is: {what} has a collector already, {name}.yaml, whose series would be the same."
+            );
+            for entry in series {
+                let fate = Fate { notes: comment(&why), then: Then::Stays };
+                self.plan.lines.insert(entry.line.number, fate);
+            }
+            return;
+        }
+        let name = self.names.claim(&collector::wish(source, found));
+        let text = collector::render(source, found, &name);
+        for entry in series {
+            let notes = comment(&format!("replaced by {name}.yaml:"));
+            self.plan.lines.insert(entry.line.number, Fate { notes, then: Then::Goes });
+        }
+        let job = curl::labels(&found.push.group).and_then(|labels| Some(curl::shown(&labels.first()?.1)));
+        self.plan.has_copies |= file.is_some();
+        self.jobs.push(job.unwrap_or_default());
+        self.taken.insert(what, name.clone());
+        self.plan.collectors.push((name, text));
+        self.plan.intervals.extend(source.timing.interval);
+    }
+
+    /// Where jobs told series apart, each collector must say so: one host has one job and instance.
+    fn tell_of_jobs(&mut self) {
+        let is_only = self.jobs.windows(2).all(|pair| pair.first() == pair.last());
+        if is_only {
+            return;
+        }
+        let note = comment(
+            "Another collector here had another job: where both have a series of one name and the same labels, they are \
+             in conflict now; give each a label of its own.",
+        );
+        for (_, text) in &mut self.plan.collectors {
+            *text = text.replacen("\nmodule: command\n", &format!("\n{note}module: command\n"), 1);
         }
     }
 
@@ -252,15 +237,17 @@ impl Planner<'_> {
     }
 
     fn put(&mut self, entry: &Entry<'_>, mut notes: String, outcome: Outcome) {
-        let then = match outcome {
-            Outcome::Line(line) => Then::Line(line),
-            Outcome::Same => Then::Stays,
-            Outcome::Unwritable => {
-                notes +=
-                    &comment("Kept as it is: with its input, another command can't be written in a crontab.");
-                Then::Stays
+        let kept = match outcome {
+            Outcome::Line(line) => {
+                self.plan.lines.insert(entry.line.number, Fate { notes, then: Then::Line(line) });
+                return;
             }
+            Outcome::Same => None,
+            Outcome::Unwritable => Some("with its input, another command can't be written in a crontab"),
+            Outcome::TooLong => Some("with promdrop in it, it is longer than the 998 bytes that cron takes"),
         };
+        notes += &kept.map_or_else(String::new, |why| comment(&format!("Kept as it is: {why}.")));
+        let then = Then::Stays;
         self.plan.lines.insert(entry.line.number, Fate { notes, then });
     }
 }
@@ -277,10 +264,7 @@ fn timing_of(series: &[Entry<'_>]) -> Timing {
 fn runs_promdrop(statements: &[shell::Statement]) -> bool {
     statements.iter().flat_map(|statement| &statement.commands).any(|command| match command {
         shell::Command::Compound(compound) => runs_promdrop(&compound.body),
-        shell::Command::Simple(simple) => {
-            let mut words = simple.words.iter().filter_map(shell::Word::constant);
-            words.any(|word| word == "promdrop" || word.ends_with("/promdrop"))
-        }
+        shell::Command::Simple(simple) => simple.program().is_some_and(|program| program == "promdrop"),
     })
 }
 
@@ -310,13 +294,12 @@ fn replacements(file: Option<String>, text: &str, survey: &Survey<'_>) -> String
 fn named(command: &str, read: Read<'_>) -> String {
     let words = command.split(|c: char| c.is_whitespace() || "\"'`;&|()<>=".contains(c));
     let paths: BTreeSet<&Path> = words.filter(|word| word.starts_with('/')).map(Path::new).collect();
-    let texts = paths
-        .into_iter()
-        .filter_map(|path| Some((path, read(path).filter(|text| text.contains(curl::MARK))?)));
+    let texts = paths.into_iter().filter_map(|path| Some((path, read(path)?.text)));
+    let texts = texts.filter(|(_, text)| text.contains(curl::MARK));
     let notes = texts.filter(|(_, text)| program::shebang(text).is_some()).map(|(path, text)| {
         let file = path.display().to_string();
         match shell::parse(&text) {
-            Ok(script) => replacements(Some(file), &text, &survey(&text, &script)),
+            Ok(script) => replacements(Some(file), &text, &survey(&text, &script, &[])),
             Err(unknown) => {
                 let survey = Survey { unclear: vec![unknown], ..Survey::default() };
                 replacements(Some(file), &text, &survey)
@@ -341,7 +324,10 @@ fn suggestion(core: &str, interval: u64, name: &str) -> String {
             duration(interval)
         ),
         format!("of all its lines: {name}.yaml with `module: command`, `interval: {}`,", duration(interval)),
-        format!("`command:` with `shell: {core}` and the `output:` that fits, see promdrop.yaml(5)."),
+        format!(
+            "`command:` with `shell: {}` and the `output:` that fits, see promdrop.yaml(5).",
+            scalar(core)
+        ),
     ];
     parts.join(" ")
 }

@@ -2,11 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::curl::MARK;
-use super::shell::{self, After, Redirect, Script, Simple};
+use super::curl::{MARK, shown};
+use super::shell::{self, After, Part, Redirect, Script, Simple, Word};
+
+/// A script's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// What it says; what is no UTF-8 in it is U+FFFD.
+    pub text: String,
+    /// Whether not everyone may read it.
+    pub is_private: bool,
+}
 
 /// Reads a script; `None` where it can't be read or is no text.
-pub type Read<'a> = &'a dyn Fn(&Path) -> Option<String>;
+pub type Read<'a> = &'a dyn Fn(&Path) -> Option<Text>;
 
 /// Variables of a crontab, as they stand above a line.
 pub type Environment = [(String, String)];
@@ -26,6 +35,8 @@ pub struct Program {
     pub directory: Option<String>,
     /// The file that its output was written to.
     pub log: Option<String>,
+    /// Whether not everyone may read the script.
+    pub is_private: bool,
 }
 
 /// What is known of a command.
@@ -55,11 +66,13 @@ pub fn task(core: &str, environment: &Environment, read: Read<'_>) -> Task {
         arguments: Vec::new(),
         directory: None,
         log: None,
+        is_private: false,
     };
     let Ok(script) = shell::parse(core) else { return Task::Shell(line) };
     let (directory, rest) = changed_directory(core, &script);
     let line = Program { directory, text: rest.0, ..line };
-    let Some(simple) = rest.1 else { return Task::Shell(line) };
+    // A push of the line's own, also by a program with a path or behind `timeout`.
+    let Some(simple) = rest.1.filter(|_| !core.contains(MARK)) else { return Task::Shell(line) };
     called(&line, simple, environment, read).unwrap_or(Task::Shell(line))
 }
 
@@ -84,17 +97,23 @@ fn changed_directory<'a>(core: &str, script: &'a Script) -> (Option<String>, (St
 
 /// What a simple command calls; `None` where nothing is a script of its own.
 fn called(line: &Program, simple: &Simple, environment: &Environment, read: Read<'_>) -> Option<Task> {
-    let words: Option<Vec<String>> = simple.words.iter().map(shell::Word::constant).collect();
+    let home = variable(environment, "HOME");
+    let words = simple.words.iter().map(|word| word.constant().or_else(|| at_home(word, home)));
+    let words: Option<Vec<String>> = words.collect();
+    if words.is_none() && simple.words.first().is_some_and(|word| at_home(word, Some("")).is_some()) {
+        return Some(Task::Unread(PathBuf::from(shown(&simple.words.first()?.parts))));
+    }
     let words = words.filter(|_| simple.assignments.is_empty())?;
-    let is_shell = SHELLS.contains(&simple.program()?.as_str());
+    let is_shell =
+        words.first().and_then(|word| word.rsplit('/').next()).is_some_and(|name| SHELLS.contains(&name));
     let options = words.iter().skip(1).take_while(|word| is_shell && word.starts_with('-')).count();
     let caller = if is_shell { words.get(..=options)? } else { &[] };
-    if caller.iter().any(|option| option.contains('c') && option.starts_with('-')) {
+    if !caller.iter().skip(1).all(|option| is_flag(option)) || !simple.redirects.iter().all(is_of_output) {
         return None;
     }
     let (file, arguments) = words.get(caller.len()..)?.split_first()?;
     let path = find(file, is_shell, line.directory.as_deref(), environment, read)?;
-    let Some(text) = read(&path) else {
+    let Some(Text { text, is_private }) = read(&path) else {
         let is_script = is_shell || SHELLS.iter().any(|shell| file.ends_with(&format!(".{shell}")));
         return Some(if is_script { Task::Unread(path) } else { Task::Other(None) });
     };
@@ -108,7 +127,34 @@ fn called(line: &Program, simple: &Simple, environment: &Environment, read: Read
         arguments: arguments.to_vec(),
         directory: line.directory.clone(),
         log: log(&simple.redirects),
+        is_private,
     }))
+}
+
+/// A path below the home directory, where that is known.
+fn at_home(word: &Word, home: Option<&str>) -> Option<String> {
+    let parts: Vec<&Part> = word.parts.iter().filter(|part| **part != Part::Text(String::new())).collect();
+    let rest = match parts.as_slice() {
+        [Part::Variable(name), Part::Text(rest)] if name == "HOME" && !word.expands => rest,
+        [Part::Text(text)] if word.bare => text.strip_prefix('~')?,
+        _ => return None,
+    };
+    let is_path = rest.starts_with('/') && !rest.contains(['*', '?', '[', '~', '{', ' ']);
+    is_path.then(|| home.map(|home| format!("{home}{rest}")))?
+}
+
+/// Whether a shell's option is of letters none of which has a value, reads stdin or a command.
+fn is_flag(option: &str) -> bool {
+    let letters = option.strip_prefix('-').unwrap_or_default();
+    !letters.is_empty() && letters.bytes().all(|letter| b"abefhmnuvxBCEHPT".contains(&letter))
+}
+
+/// Whether a redirection only leads stdout or stderr elsewhere, which a collector has for itself.
+pub fn is_of_output(redirect: &Redirect) -> bool {
+    let of_output = redirect.operator != "<>" && !redirect.operator.starts_with('<');
+    let known = redirect.descriptor.is_none_or(|descriptor| matches!(descriptor, 1 | 2));
+    let copies = redirect.operator == ">&";
+    of_output && known && (!copies || redirect.target.is("1") || redirect.target.is("2"))
 }
 
 fn find(
@@ -145,8 +191,9 @@ pub fn shebang(text: &str) -> Option<Vec<String>> {
 /// The file that a call's output is kept in.
 fn log(redirects: &[Redirect]) -> Option<String> {
     let outputs = redirects.iter().filter(|redirect| redirect.is_output());
-    let mut files = outputs.filter_map(|redirect| redirect.target.constant());
-    files.rfind(|file| file.starts_with('/') && file != "/dev/null")
+    let mut files =
+        outputs.filter(|redirect| redirect.operator != ">&").map(|redirect| shown(&redirect.target.parts));
+    files.rfind(|file| file != "/dev/null")
 }
 
 impl Program {
@@ -166,7 +213,7 @@ mod tests {
         let environment = [("PATH".to_owned(), "/opt/bin:/bin".to_owned())];
         let read = |path: &Path| {
             let found = scripts.iter().find(|(name, _)| Path::new(name) == path);
-            found.map(|(_, text)| (*text).to_owned())
+            found.map(|(_, text)| Text { text: (*text).to_owned(), is_private: false })
         };
         task(core, &environment, &read)
     }
@@ -218,7 +265,19 @@ mod tests {
 
     #[test]
     fn all_else_is_the_line_itself() {
-        for core in ["a | b", "x.sh; y", "A=1 /x.sh", "$X/x.sh", "bash -c '/x.sh'", "./x.sh", "unknown"] {
+        for core in [
+            "/x.sh </y",
+            "/x.sh 3>y",
+            "bash -e -- /x.sh",
+            "bash -o pipefail /x.sh",
+            "a | b",
+            "x.sh; y",
+            "A=1 /x.sh",
+            "$X/x.sh",
+            "bash -c '/x.sh'",
+            "./x.sh",
+            "unknown",
+        ] {
             let found = program(core, &[("/x.sh", "true\n"), ("/opt/bin/x.sh", "true\n")]);
             assert_eq!((found.path, found.text.as_str()), (None, core), "{core}");
         }

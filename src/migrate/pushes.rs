@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::curl::{self, Body, MARK, Method, Push};
+use super::program::Environment;
 use super::shell::{
     self, After, Command, Kind, Part, Redirect, Script, Simple, Statement, Unknown, Word, quote_parts,
 };
@@ -33,9 +34,9 @@ pub struct Survey<'a> {
     pub unclear: Vec<Unknown>,
 }
 
-/// Looks for pushes in `script`, whose text is `text`.
-pub fn survey<'a>(text: &str, script: &'a Script) -> Survey<'a> {
-    let variables = Variables::of(text, script);
+/// Looks for pushes in `script`, whose text is `text` and which has the variables of `environment`.
+pub fn survey<'a>(text: &str, script: &'a Script, environment: &Environment) -> Survey<'a> {
+    let variables = Variables::of(text, script, environment);
     let mut walk = Walk {
         variables: &variables,
         survey: Survey::default(),
@@ -44,8 +45,10 @@ pub fn survey<'a>(text: &str, script: &'a Script) -> Survey<'a> {
     };
     walk.list(&script.statements, true);
     let Walk { mut survey, mut seen, used, .. } = walk;
-    let urls =
-        variables.values.iter().filter(|(name, (_, value))| used.contains(*name) && curl::has_mark(value));
+    let urls = variables.values.iter().filter(|(name, (span, value))| {
+        let is_of_crontab = span.is_empty();
+        (is_of_crontab || used.contains(*name)) && curl::has_mark(value)
+    });
     for (name, (span, _)) in urls {
         let uses =
             shell::uses(text, name).into_iter().filter(|at| !seen.iter().any(|span| span.contains(at)));
@@ -115,14 +118,25 @@ fn fed(push: Option<Push>, simple: &Simple, place: usize) -> Result<Option<Push>
 struct Variables {
     values: BTreeMap<String, (Range<usize>, Vec<Part>)>,
     changed: Vec<String>,
+    /// Whether text from elsewhere may set any of them.
+    is_foreign: bool,
 }
 
 impl Variables {
-    fn of(text: &str, script: &Script) -> Self {
+    fn of(text: &str, script: &Script, environment: &Environment) -> Self {
         let mut all = Self::default();
+        // The last value of each; many lines may have many variables above them.
+        let known: BTreeMap<&String, &String> =
+            environment.iter().filter(|_| text.contains('$')).map(|(name, value)| (name, value)).collect();
+        let urls = known.into_iter().filter(|(_, value)| value.contains("://"));
+        all.values =
+            urls.map(|(name, value)| (name.clone(), (0..0, vec![Part::Text(value.clone())]))).collect();
         all.walk(text, &script.statements, true);
         let changed = std::mem::take(&mut all.changed);
         all.values.retain(|name, _| !changed.contains(name));
+        if all.is_foreign {
+            all.values.clear();
+        }
         all
     }
 
@@ -144,10 +158,13 @@ impl Variables {
     }
 
     fn simple(&mut self, text: &str, simple: &Simple, is_once: bool) {
+        self.is_foreign |= matches!(simple.program().as_deref(), Some("." | "source" | "eval"));
         let declares =
             matches!(simple.program().as_deref(), Some("export" | "readonly" | "declare" | "typeset"));
-        let reads =
-            matches!(simple.program().as_deref(), Some("read" | "unset" | "local" | "getopts" | "mapfile"));
+        let reads = matches!(
+            simple.program().as_deref(),
+            Some("read" | "unset" | "local" | "getopts" | "mapfile" | "printf" | "let")
+        );
         if reads {
             self.changed.extend(simple.words.iter().skip(1).filter_map(Word::constant));
         }
@@ -155,7 +172,9 @@ impl Variables {
         for word in assigned {
             let Some((name, _)) = shell::assigned(text, word) else { continue };
             let is_set = is_once && !reads && (declares || simple.words.is_empty());
-            match curl::value(word, name).filter(|_| is_set && !self.values.contains_key(name)) {
+            // The shell puts a directory in the place of a `~`.
+            let is_known = is_set && !word.expands && !self.values.contains_key(name);
+            match curl::value(word, name).filter(|_| is_known) {
                 Some(value) => drop(self.values.insert(name.to_owned(), (word.span.clone(), value))),
                 None => self.changed.push(name.trim_end_matches('+').to_owned()),
             }
@@ -212,7 +231,7 @@ mod tests {
     /// The lines that replace the pushes of `text`, and what is unclear.
     fn replaced(text: &str) -> (Vec<String>, Vec<String>) {
         let script = shell::parse(text).unwrap();
-        let survey = survey(text, &script);
+        let survey = survey(text, &script, &[]);
         let pushes = survey.pushes.iter().map(|found| found.replacement(text)).collect();
         (pushes, survey.unclear.into_iter().map(|unknown| unknown.message).collect())
     }
@@ -242,6 +261,8 @@ mod tests {
                 "promdrop push 'job@base64/eA==/c/d'",
             ),
             ("wget -q --post-file=/tmp/f gw/metrics/job/x", "promdrop push job/x </tmp/f"),
+            ("a | curl -d @- http://gw/metrics/x/metrics/job/y", "promdrop push job/y"),
+            ("f=~/x; curl -T $f gw/metrics/job/x", "promdrop push job/x --replace <\"${f}\""),
             (
                 "curl --data-binary $'a 1\\n' gw/metrics/job/x",
                 "printf '%s\\n' \"\"$'a 1\\n'\"\" | promdrop push job/x",
@@ -256,6 +277,9 @@ mod tests {
         for text in [
             "U=http://gw/metrics/job/a\nU=b\nx | curl -d @- $U",
             "U=http://gw/metrics/job/a\nread U\nx | curl -d @- $U",
+            "U=http://gw/metrics/job/a\n. /etc/x\nx | curl -d @- $U",
+            "U=http://gw/metrics/job/a\nprintf -v U b\nx | curl -d @- $U",
+            "U=http://gw/metrics/job/a\nlet U=1\nx | curl -d @- $U",
             "if a; then U=http://gw/metrics/job/a; fi\nx | curl -d @- $U",
             "U=http://gw/metrics/job/a\nfor U in b; do x | curl -d @- $U; done",
         ] {
@@ -276,10 +300,17 @@ mod tests {
             ("curl http://gw/metrics/job/x", "it pushes nothing"),
             ("a | curl -X GET -d @- gw/metrics/job/x", "its request is none of POST, PUT and DELETE"),
             ("a | curl -d @- gw/metrics/job/x b", "it has an argument besides one URL with /metrics/job"),
-            ("a | curl -d @- gw/metrics/job/x?y=z", "its URL goes on behind the path"),
+            ("a | curl -d @- 'gw/metrics/job/x?y=z'", "its URL goes on behind the path"),
             (
                 "a | curl -H 'Content-Encoding: gzip' -d @- gw/metrics/job/x",
                 "it sets a header that may say how the text is encoded",
+            ),
+            ("a | curl -o /x -d @- gw/metrics/job/x", "it shows or keeps the answer of the Pushgateway"),
+            ("a | curl -d @- gw/metrics/job/x >>/x", "it shows or keeps the answer of the Pushgateway"),
+            ("curl -T ~/x gw/metrics/job/x", "the shell makes other words of one of its arguments"),
+            (
+                "curl -d ${x:-'y'} gw/metrics/job/x",
+                "it has quotes within `${}` or backquotes, which mean other things elsewhere",
             ),
             (
                 "a | sudo curl -d @- gw/metrics/job/x",

@@ -13,6 +13,10 @@ pub struct Printing {
     pub text: String,
     /// The descriptor that stdout was put aside on, since the script prints other things too.
     pub aside: Option<u32>,
+    /// Whether something behind the push may end it with a failure.
+    pub leaves: bool,
+    /// Whether anything stands behind the push.
+    pub goes_on: bool,
 }
 
 /// Commands that print nothing where they are given arguments, none of which asks for more words.
@@ -21,8 +25,8 @@ const SILENT: [&str; 25] = [
     "read", "readonly", "rm", "rmdir", "set", "shopt", "sleep", "test", "touch", "typeset", "unset",
 ];
 
-/// Commands whose failure is one of the script, so that they may be its last.
-const FAITHFUL: [&str; 6] = ["echo", "printf", "cat", "wc", "awk", "sed"];
+/// Commands that don't fail: the status of others, as of one without a match, was not that of the pipeline.
+const FAITHFUL: [&str; 2] = ["echo", "printf"];
 
 /// `text` without its shebang's line, the one push `found` in it replaced.
 pub fn printing(text: &str, script: &Script, found: &Found<'_>) -> Printing {
@@ -37,13 +41,53 @@ pub fn printing(text: &str, script: &Script, found: &Found<'_>) -> Printing {
         None => &body,
     };
     let body = body.trim_end();
-    let text = match aside {
-        Some(aside) if text.contains('\n') => format!("exec {aside}>&1 1>&2\n{body}\n"),
+    let is_long = body.contains('\n') || text.contains('\n');
+    let mut printed = match aside {
+        Some(aside) if is_long => format!("exec {aside}>&1 1>&2\n{body}\n"),
         Some(aside) => format!("exec {aside}>&1 1>&2; {body}"),
         None if body.contains('\n') => format!("{body}\n"),
         None => body.to_owned(),
     };
-    Printing { text, aside }
+    let ending = ending(script, found);
+    if ending == Ending::Open {
+        // cron did not ask for the status of what follows the push.
+        printed = format!("{}\nexit 0\n", printed.trim_end());
+    }
+    Printing {
+        text: printed,
+        aside,
+        leaves: ending != Ending::Good && may_leave(text, found),
+        goes_on: ending != Ending::Good,
+    }
+}
+
+/// Whether the script may end before its last line, behind the push.
+fn may_leave(text: &str, found: &Found<'_>) -> bool {
+    let behind = text.get(found.statement.span.end..).unwrap_or_default();
+    let is_strict = ["set -e", "set -u", "errexit", "set -o"].iter().any(|sign| text.contains(sign));
+    is_strict || ["exit", "exec", "trap"].iter().any(|sign| behind.contains(sign))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It ends with the push, or says itself that all is well.
+    Good,
+    /// It ends with a status of its own making.
+    Exit,
+    /// The last command's status is the script's.
+    Open,
+}
+
+fn ending(script: &Script, found: &Found<'_>) -> Ending {
+    let Some(last) = script.statements.last() else { return Ending::Good };
+    let words = last.simple().map(|simple| simple.words.iter().map_while(Word::constant).collect::<Vec<_>>());
+    let words: Vec<&str> = words.iter().flatten().map(String::as_str).collect();
+    match words.as_slice() {
+        _ if last.span == found.statement.span => Ending::Good,
+        ["exit", "0"] | ["true"] if !last.joined => Ending::Good,
+        ["exit", ..] if !last.joined => Ending::Exit,
+        _ => Ending::Open,
+    }
 }
 
 /// What takes the place of the push.
@@ -111,7 +155,13 @@ fn may_print(statement: &Statement) -> bool {
 }
 
 fn leads_away(redirect: &Redirect) -> bool {
-    redirect.is_output() && !(redirect.operator == ">&" && redirect.target.is("1"))
+    let stdout = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    let is_stdout = match redirect.target.constant() {
+        Some(target) => stdout.contains(&target.as_str()) || (redirect.operator == ">&" && target == "1"),
+        // What it stands for may be one of these.
+        None => true,
+    };
+    redirect.is_output() && !is_stdout
 }
 
 fn is_silent(simple: &Simple) -> bool {
@@ -144,7 +194,7 @@ mod tests {
     fn printed(text: &str) -> String {
         let text = text.replace("CURL", CURL);
         let script = parse(&text).unwrap();
-        let survey = survey(&text, &script);
+        let survey = survey(&text, &script, &[]);
         assert_eq!((survey.pushes.len(), survey.unclear.as_slice()), (1, &[][..]), "{text}");
         printing(&text, &script, &survey.pushes[0]).text
     }
@@ -155,14 +205,19 @@ mod tests {
             ("echo \"x 1\" | CURL", "echo \"x 1\""),
             ("echo \"x 1\" | CURL >/dev/null 2>&1", "echo \"x 1\""),
             ("a=1\necho \"x $a\" |\\\n  CURL\n", "a=1\necho \"x $a\"\n"),
-            ("echo x 1 \\\n  \\\n  | CURL\nrm y", "echo x 1\nrm y\n"),
+            ("echo x 1 \\\n  \\\n  | CURL\nrm y", "echo x 1\nrm y\nexit 0\n"),
             ("echo a 1 |\nCURL\n", "echo a 1 \n\n".trim_end()),
-            ("#!/bin/sh\ncat <<EOF | CURL\nx 1\nEOF\n", "cat <<EOF\nx 1\nEOF\n"),
+            ("#!/bin/sh\ncat <<EOF | CURL\nx 1\nEOF\n", "cat <<EOF | cat\nx 1\nEOF\n"),
+            ("echo 1 <<EOF | CURL\nx 1\nEOF\n", "echo 1 <<EOF\nx 1\nEOF\n"),
+            ("echo x 1 | CURL\nls >/dev/null\n", "echo x 1\nls >/dev/null\nexit 0\n"),
+            ("echo x 1 | CURL\nexit 0\n", "echo x 1\nexit 0\n"),
+            ("echo x 1 | CURL\nexit $?\n", "echo x 1\nexit $?\n"),
+            ("awk 1 x | CURL", "awk 1 x | cat"),
             ("CURL <<EOF\nx 1\nEOF\n", "cat <<EOF\nx 1\nEOF\n"),
             ("CURL </tmp/x", "cat </tmp/x"),
             (
                 "rm -f $t; date >$t; curl --data-binary \"@$t\" gw/metrics/job/a",
-                "rm -f $t; date >$t; cat \"${t}\"",
+                "exec 3>&1 1>&2; rm -f $t; date >$t; cat \"${t}\" >&3",
             ),
             ("CURL <<< 'x 1'", "cat <<< 'x 1'"),
             // grep's status was not the script's.
@@ -182,8 +237,9 @@ mod tests {
         for (text, expected) in [
             ("echo hi; echo x 1 | CURL", "exec 3>&1 1>&2; echo hi; echo x 1 >&3"),
             ("#!/bin/sh\necho hi\necho x 1 | CURL\n", "exec 3>&1 1>&2\necho hi\necho x 1 >&3\n"),
-            ("ls | wc -l\ncat <<E | CURL\nx\nE\n", "exec 3>&1 1>&2\nls | wc -l\ncat <<E >&3\nx\nE\n"),
-            ("echo x 1 | CURL\necho done\n", "exec 3>&1 1>&2\necho x 1 >&3\necho done\n"),
+            ("ls | wc -l\ncat <<E | CURL\nx\nE\n", "exec 3>&1 1>&2\nls | wc -l\ncat <<E | cat >&3\nx\nE\n"),
+            ("ls >/dev/stdout\necho x | CURL\n", "exec 3>&1 1>&2\nls >/dev/stdout\necho x >&3\n"),
+            ("echo x 1 | CURL\necho done\n", "exec 3>&1 1>&2\necho x 1 >&3\necho done\nexit 0\n"),
             ("if a; then echo b; fi\nx | CURL\n", "exec 3>&1 1>&2\nif a; then echo b; fi\nx | cat >&3\n"),
             ("exec 3>/tmp/x\nfoo\necho x | CURL\n", "exec 4>&1 1>&2\nexec 3>/tmp/x\nfoo\necho x >&4\n"),
             ("exec >/dev/null\necho x | CURL\n", "exec 3>&1 1>&2\nexec >/dev/null\necho x >&3\n"),

@@ -79,6 +79,19 @@ impl Unit {
         Ok(if self.high == 7 { (bits | bits >> 7) & 0x7f } else { bits })
     }
 
+    /// Whether a cron may take `text`, otherwise than it looks: Debian's takes the 1 of `1~5`, that of others a random
+    /// minute, and none of an empty range.
+    pub fn tolerates(&self, text: &str) -> bool {
+        text.split(',').all(|item| {
+            let is_pair = item.split_once(['~', '-']).is_some_and(|(low, high)| {
+                self.value(low, 0).is_ok()
+                    && (high.is_empty() || self.value(high, 0).is_ok())
+                    && !item.ends_with('-')
+            });
+            is_pair || self.item(item).is_ok()
+        })
+    }
+
     fn item(&self, item: &str) -> Result<u64, Fault> {
         let (range, step) = match item.split_once('/') {
             None => (item, 1),
@@ -170,6 +183,11 @@ impl Schedule {
             _ => return None,
         };
         Self::read(fields).ok()
+    }
+
+    /// The first minute of an hour that it has.
+    pub fn first_minute(&self) -> u64 {
+        u64::from(self.minutes.trailing_zeros())
     }
 
     /// The shortest and the longest time between two starts, in a year of 24-hour days; `None` where there are no two.

@@ -20,9 +20,9 @@ pub struct Staggered {
 /// More runs in one line are not a way to stagger.
 const MOST_RUNS: usize = 120;
 
-/// What of `text` is waiting.
-pub fn read(text: &str, script: &Script) -> Staggered {
-    let mut walk = Walk { text, variable: None, runs: Vec::new(), is_random: false };
+/// What of `text` is waiting; `is_rich` of a shell that has `{1..4}` and `$RANDOM`.
+pub fn read(text: &str, script: &Script, is_rich: bool) -> Staggered {
+    let mut walk = Walk { text, variable: None, runs: Vec::new(), is_random: false, is_rich };
     if walk.list(&script.statements, 0).is_some()
         && let Some((_, at, core)) = walk.runs.first().cloned()
         && walk.runs.iter().all(|(_, _, other)| *other == core)
@@ -32,12 +32,12 @@ pub fn read(text: &str, script: &Script) -> Staggered {
         let offsets = walk.runs.iter().map(|(offset, _, _)| *offset).collect();
         return Staggered { core, at, offsets, is_random: walk.is_random, is_plain };
     }
-    leading(text, script)
+    leading(text, script, is_rich)
 }
 
 /// The waiting at the head of the line, where what follows is more than one command.
-fn leading(text: &str, script: &Script) -> Staggered {
-    let mut walk = Walk { text, variable: None, runs: Vec::new(), is_random: false };
+fn leading(text: &str, script: &Script, is_rich: bool) -> Staggered {
+    let mut walk = Walk { text, variable: None, runs: Vec::new(), is_random: false, is_rich };
     let mut offset = 0;
     let mut at = 0;
     for (statement, next) in script.statements.iter().zip(script.statements.iter().skip(1)) {
@@ -59,6 +59,7 @@ struct Walk<'a> {
     /// When, where and what.
     runs: Vec<(u64, usize, String)>,
     is_random: bool,
+    is_rich: bool,
 }
 
 impl Walk<'_> {
@@ -112,7 +113,7 @@ impl Walk<'_> {
             return None;
         }
         let variable = variable.constant()?;
-        for value in values_of(values)? {
+        for value in values_of(values, self.is_rich)? {
             self.variable = Some((variable.clone(), value));
             offset = self.list(body, offset)?;
         }
@@ -135,7 +136,8 @@ impl Walk<'_> {
             }
             parts => {
                 let is_random = parts.iter().any(|part| match part {
-                    Part::Opaque(raw) => ["RANDOM", "shuf", "rand"].iter().any(|word| raw.contains(word)),
+                    Part::Opaque(raw) if raw.contains("RANDOM") => self.is_rich,
+                    Part::Opaque(raw) => ["shuf", "rand"].iter().any(|word| raw.contains(word)),
                     _ => false,
                 });
                 self.is_random |= is_random;
@@ -165,11 +167,11 @@ fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// The words of `for`, with those that `seq` and braces stand for.
-fn values_of(words: &[Word]) -> Option<Vec<String>> {
+fn values_of(words: &[Word], is_rich: bool) -> Option<Vec<String>> {
     let mut values = Vec::new();
     for word in words {
         match word.parts.as_slice() {
-            [Part::Text(text)] if word.expands => values.extend(braces(text)?),
+            [Part::Text(text)] if word.expands => values.extend(braces(text).filter(|_| is_rich)?),
             [Part::Text(text)] => values.push(text.clone()),
             [Part::Opaque(raw)] => values.extend(sequence(raw)?),
             _ => return None,
@@ -219,7 +221,7 @@ mod tests {
     use super::*;
 
     fn staggered(text: &str) -> Staggered {
-        read(text, &parse(text).unwrap())
+        read(text, &parse(text).unwrap(), true)
     }
 
     #[test]
@@ -266,6 +268,11 @@ mod tests {
             let found = staggered(text);
             assert!(found.is_random && found.core == "x" && found.is_plain, "{text}");
         }
+        let plain = |text| read(text, &parse(text).unwrap(), false);
+        let text = "sleep $((RANDOM % 60)); x";
+        assert_eq!((plain(text).core.as_str(), plain(text).is_random), (text, false));
+        let text = "for i in {1..3}; do x; sleep 20; done";
+        assert_eq!(plain(text).core, text);
         assert!(!staggered("sleep $(cat /etc/delay); x").is_random);
     }
 

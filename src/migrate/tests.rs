@@ -9,7 +9,10 @@ const SCRIPT: &str = "/x.sh";
 
 fn migrated(text: &str, form: Form, script: &str) -> Migration {
     let origin = Origin { name: "crontab", form, owner: Some("root") };
-    migrate(text, &origin, &|path| (path == Path::new(SCRIPT)).then(|| script.to_owned()))
+    migrate(text, &origin, &|path| {
+        let text = program::Text { text: script.to_owned(), is_private: false };
+        (path == Path::new(SCRIPT)).then_some(text)
+    })
 }
 
 /// Lines of the crontab that start something.
@@ -27,7 +30,7 @@ fn a_job_once_pushed_is_a_collector_or_stays() {
     let migration = migrated("* * * * * /x.sh\n", Form::User, &format!("{push} || logger failed\n"));
     let (_, yaml) = &migration.collectors[0];
     assert!(
-        yaml.ends_with("\n  shell: |\n    exec 3>&1 1>&2\n    echo x 1 >&3 || logger failed\n"),
+        yaml.ends_with("\n  shell: |\n    exec 3>&1 1>&2\n    echo x 1 >&3 || logger failed\n    exit 0\n"),
         "{yaml}"
     );
     for (line, script) in [
@@ -105,6 +108,11 @@ fn what_no_program_is_goes_through_a_shell() {
         ("sleep 5; a | b", "sleep 5; promdrop exec a --expect-every 1m -- /bin/sh -c 'a | b'"),
         (". /etc/a", "promdrop exec job --expect-every 1m -- /bin/sh -c '. /etc/a'"),
         ("umask 077; a \\%", "promdrop exec a --expect-every 1m -- /bin/sh -c 'umask 077; a \\%'"),
+        ("echo a", "promdrop exec echo --expect-every 1m -- /bin/sh -c 'echo a'"),
+        ("kill -9 1", "promdrop exec kill --expect-every 1m -- /bin/sh -c 'kill -9 1'"),
+        ("[ -e a ]", "promdrop exec job --expect-every 1m -- /bin/sh -c '[ -e a ]'"),
+        ("ulimit -t 1; a", "promdrop exec ulimit --expect-every 1m -- /bin/sh -c 'ulimit -t 1; a'"),
+        ("/bin/echo a", "promdrop exec echo --expect-every 1m -- /bin/echo a"),
         ("! a", "promdrop exec a --expect-every 1m -- /bin/sh -c '! a'"),
         ("~/a", "promdrop exec a --expect-every 1m -- /bin/sh -c '~/a'"),
         ("a%b\\%", "promdrop exec a --expect-every 1m -- a%b\\%"),

@@ -34,7 +34,14 @@ pub fn read(when: &When, offsets: &[u64], is_random: bool) -> Timing {
     };
     let longest = rhythm.map(|rhythm| rhythm.longest * MINUTE);
     match rhythm.and_then(super::schedule::Rhythm::regular) {
-        Some(minutes) => regular(minutes * MINUTE, offsets, is_random),
+        Some(minutes) => {
+            let mut timing = regular(minutes * MINUTE, offsets, is_random);
+            timing.remark = match (timing.remark, shifted(when, minutes)) {
+                (Some(remark), Some(shift)) => Some(format!("{remark} {shift}")),
+                (remark, shift) => remark.or(shift),
+            };
+            timing
+        }
         None => {
             let told = match (when, longest) {
                 (When::Reboot, _) => "at boot".to_owned(),
@@ -44,6 +51,18 @@ pub fn read(when: &When, offsets: &[u64], is_random: bool) -> Timing {
             Timing { interval: None, longest, splay: false, told, remark: None }
         }
     }
+}
+
+/// What becomes of a first minute that is not the full hour's; minutes of the day are not told.
+fn shifted(when: &When, period: u64) -> Option<String> {
+    let When::At(schedule) = when else { return None };
+    let shift = schedule.first_minute() % period;
+    (shift > 0 && period <= 60).then(|| {
+        format!(
+            "It ran {shift} minutes past each full {}: an interval begins at the full one.",
+            duration(period * MINUTE)
+        )
+    })
 }
 
 fn regular(period: u64, offsets: &[u64], is_random: bool) -> Timing {
@@ -125,6 +144,9 @@ mod tests {
             (MINUTELY, &[50, 10, 30], (Some(20), Some(20), false, false)),
             (MINUTELY, &[0, 60, 30], (Some(30), Some(30), false, false)),
             (["*/5", "*", "*", "*", "*"], &[0, 150], (Some(150), Some(150), false, false)),
+            (["7", "*", "*", "*", "*"], &[0], (Some(3600), Some(3600), false, true)),
+            (["3-58/5", "*", "*", "*", "*"], &[0], (Some(300), Some(300), false, true)),
+            (["0", "*", "*", "*", "*"], &[0], (Some(3600), Some(3600), false, false)),
             // A lone one only lies elsewhere.
             (MINUTELY, &[30], (Some(60), Some(60), true, true)),
             // Uneven: as often at least.

@@ -1,12 +1,20 @@
 //! Small pieces of English, and comments of them. Pure.
 
+use crate::diagnostic;
+
 /// Columns of a comment.
 const WIDTH: usize = 100;
+
+/// `text` with no sign that only a terminal understands.
+fn printable(text: &str) -> String {
+    text.split('\n').map(diagnostic::printable).collect::<Vec<_>>().join("\n")
+}
 
 /// `text` as lines that begin with `# `, broken at blanks.
 pub fn comment(text: &str) -> String {
     let mut out = String::new();
-    for paragraph in text.lines() {
+    let text = printable(text);
+    for paragraph in text.split('\n') {
         let mut line = String::from("#");
         let mut columns = 1;
         for word in paragraph.split(' ') {
@@ -28,7 +36,7 @@ pub fn comment(text: &str) -> String {
 
 /// `text`, which stands in a file of somebody's, as lines of a comment, none of them broken.
 pub fn quoted(text: &str) -> String {
-    text.split('\n').map(|line| format!("#   {line}\n")).collect()
+    text.split('\n').map(|line| format!("#   {}\n", printable(line))).collect()
 }
 
 /// `1, 2 and 3`.
@@ -70,6 +78,7 @@ mod tests {
         let long = format!("{} {} c", "a".repeat(60), "b".repeat(120));
         assert_eq!(comment(&long), format!("# {}\n# {}\n# c\n", "a".repeat(60), "b".repeat(120)));
         assert_eq!(comment("a\nb"), "# a\n# b\n");
+        assert!(!comment("a\u{1b}\r").contains(['\u{1b}', '\r']) && !quoted("a\r").contains('\r'));
         assert_eq!(quoted("a  b\n\nc"), "#   a  b\n#   \n#   c\n");
     }
 

@@ -14,6 +14,8 @@ use proptest::test_runner::TestRunner;
 use crate::support::host::Host;
 use crate::support::{names, promdrop};
 
+mod meaning;
+
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/migrate")
 }
@@ -102,6 +104,9 @@ fn every_collector_passes_check_and_every_line_is_one_of_a_crontab() {
             count += 1;
         }
         assert_eq!(host.outcome(&["check"]), (0, String::new(), String::new()), "{stdout}");
+        if form == Form::User {
+            meaning::ask_cron(crontab);
+        }
         let lines = read(crontab, form);
         let jobs = lines.iter().filter(|line| matches!(line.meaning, Meaning::Job(_))).count();
         let wrong = lines.iter().find(|line| matches!(line.meaning, Meaning::Wrong(_)));
@@ -164,6 +169,7 @@ fn write_writes_the_collectors_and_prints_the_rest() {
         assert!(stdout.contains(&format!("# ---- written: {}/{name}\n", directory.display())), "{stdout}");
     }
     assert!(stdout.ends_with(&format!("# ---- crontab\n{crontab}")), "{stdout}");
+    assert!(stdout.contains("# The collectors were written to the files below;"), "{stdout}");
     assert!(!stdout.contains("\nmodule: command"), "{stdout}");
 }
 
@@ -171,7 +177,7 @@ fn write_writes_the_collectors_and_prints_the_rest() {
 fn nothing_is_overwritten() {
     let host = Host::new();
     let directory = host.collectors_dir();
-    let line = |name| format!("* * * * * echo {name} 1 | curl -d @- http://gw/metrics/job/x\n");
+    let line = |name| format!("* * * * * echo {name} 1 | curl --data-binary @- http://gw/metrics/job/x\n");
     let crontab = line("aa") + &line("bb");
     let taken = directory.join("bb.yaml");
     std::os::unix::fs::symlink("nowhere", &taken).unwrap();
@@ -188,6 +194,31 @@ fn nothing_is_overwritten() {
         missing.display()
     );
     assert_eq!(migrate(&["--write", missing.to_str().unwrap()], &crontab), (2, String::new(), said));
+}
+
+#[test]
+fn what_cannot_be_written_is_printed() {
+    let host = Host::new();
+    let line = |name| format!("* * * * * echo {name} 1 | curl --data-binary @- http://gw/metrics/job/x\n");
+    let crontab = line("aa") + &line("bb");
+    let (_, whole, _) = migrate(&["--user", "root"], &crontab);
+    let directory = host.collectors_dir();
+    let shell = format!(
+        "ulimit -f 0; trap '' XFSZ; exec {} migrate --user root --write {}",
+        env!("CARGO_BIN_EXE_promdrop"),
+        directory.display()
+    );
+    let mut child = Command::new("/bin/bash");
+    let piped =
+        child.args(["-c", &shell]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(crontab.as_bytes()).unwrap();
+    let (status, stdout, stderr) = ended(child.wait_with_output().unwrap());
+    assert_eq!((status, stdout), (1, whole), "{stderr}");
+    let said =
+        "aa.yaml: can't be written, so nothing was written, all is printed: File too large (os error 27)\n";
+    assert!(stderr.ends_with(said), "{stderr}");
+    assert_eq!(names(&directory), [""; 0]);
 }
 
 #[test]
@@ -233,6 +264,11 @@ fn a_file_is_read_and_its_path_tells_whose_it_is() {
         format!("promdrop: {}: can't be read: there is more than the 262144 bytes allowed\n", path.display());
     assert_eq!(file(&[path.to_str().unwrap()]), (2, String::new(), said));
     assert_eq!(file(&["--system", "--user", "x"]).0, 2);
+    for path in ["/etc/crontab", "/etc/cron.d/promdrop"] {
+        let (status, stdout, stderr) = file(&[path, "--user", "x"]);
+        assert_eq!((status, stdout.as_str()), (2, ""), "{path}");
+        assert!(stderr.contains(": this is a system crontab\n   = leave out --user"), "{stderr}");
+    }
 }
 
 #[test]

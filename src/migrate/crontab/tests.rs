@@ -18,7 +18,8 @@ fn job_of(text: &str, form: Form) -> Job {
 
 #[test]
 fn lines_are_what_cron_takes_them_for() {
-    let text = "# a\n\n \t# b\nMAILTO=root\n* * * * * x\n@reboot y";
+    let text =
+        "# a\n\n \t# b\nMAILTO=root\n* * * * * x\n@reboot y\n1~5 * * * * z\n1~5 60 * * * z\n1~5 * * * *";
     let lines = read(text, Form::User);
     let kinds: Vec<&str> = lines
         .iter()
@@ -27,9 +28,13 @@ fn lines_are_what_cron_takes_them_for() {
             Meaning::Variable(..) => "variable",
             Meaning::Job(_) => "job",
             Meaning::Wrong(_) => "wrong",
+            Meaning::Strange(_) => "strange",
         })
         .collect();
-    assert_eq!(kinds, ["nothing", "nothing", "nothing", "variable", "job", "job"]);
+    assert_eq!(
+        kinds,
+        ["nothing", "nothing", "nothing", "variable", "job", "job", "strange", "wrong", "wrong"]
+    );
     let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(texts.join("\n"), text);
     assert_eq!(lines[5].number, 6);
