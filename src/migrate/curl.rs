@@ -40,6 +40,8 @@ pub struct Push {
     pub body: Body,
     /// Whether it is sent without newlines: those of a file or stdin, or the last.
     pub strips: bool,
+    /// Whether it shows or keeps the answer of the Pushgateway.
+    pub keeps: bool,
 }
 
 /// What the path of a push begins with.
@@ -68,8 +70,9 @@ pub fn read(simple: &Simple, lookup: &dyn Fn(&str) -> Option<Vec<Part>>) -> Resu
     if arguments.iter().flatten().any(is_fragile) {
         return Err("it has quotes within `${}` or backquotes, which mean other things elsewhere".to_owned());
     }
-    let is_mute = is_mute(simple)?;
-    let mut reading = Reading { is_wget: std::ptr::eq(options, WGET), is_mute, ..Reading::default() };
+    let (is_mute, keeps) = outputs(simple);
+    let is_wget = std::ptr::eq(options, WGET);
+    let mut reading = Reading { is_wget, is_mute, keeps, ..Reading::default() };
     let mut rest = arguments.into_iter();
     while let Some(argument) = rest.next() {
         reading.argument(options, argument, &mut rest)?;
@@ -77,19 +80,17 @@ pub fn read(simple: &Simple, lookup: &dyn Fn(&str) -> Option<Vec<Part>>) -> Resu
     reading.finish().map(Some)
 }
 
-const KEEPS: &str = "it shows or keeps the answer of the Pushgateway";
-
-/// Whether what it prints is thrown away.
-fn is_mute(simple: &Simple) -> Result<bool, String> {
-    let mut is_mute = false;
+/// Whether what it prints is thrown away, and whether it goes elsewhere.
+fn outputs(simple: &Simple) -> (bool, bool) {
+    let (mut is_mute, mut keeps) = (false, false);
     for redirect in simple.redirects.iter().filter(|redirect| !redirect.is_input()) {
         match (redirect.operator, redirect.target.constant().as_deref()) {
             (_, Some("/dev/null")) => is_mute |= redirect.is_output(),
             (">&", Some("1" | "2" | "-")) => {}
-            _ => return Err(KEEPS.to_owned()),
+            _ => keeps = true,
         }
     }
-    Ok(is_mute)
+    (is_mute, keeps)
 }
 
 /// Whether `part` may mean something else between other quotes than its own.
@@ -138,6 +139,7 @@ fn leads_to_url(parts: &[Part]) -> bool {
 struct Reading {
     is_wget: bool,
     is_mute: bool,
+    keeps: bool,
     strips: bool,
     method: Option<Method>,
     group: Option<Vec<Part>>,
@@ -183,14 +185,15 @@ impl Reading {
     fn option(&mut self, role: Role, value: Vec<Part>) -> Result<(), String> {
         match role {
             Role::Flag | Role::Ignored => Ok(()),
-            Role::Kept => match constant(&value).as_deref() {
-                Some("/dev/null" | "-") => Ok(()),
-                _ => Err(KEEPS.to_owned()),
-            },
-            Role::Shown => match constant(&value) {
-                Some(text) if self.is_mute || text.replace("\\n", "").trim().is_empty() => Ok(()),
-                _ => Err(KEEPS.to_owned()),
-            },
+            Role::Kept => {
+                self.keeps |= !matches!(constant(&value).as_deref(), Some("/dev/null" | "-"));
+                Ok(())
+            }
+            Role::Shown => {
+                let is_blank = |text: String| text.replace("\\n", "").trim().is_empty();
+                self.keeps |= !self.is_mute && !constant(&value).is_some_and(is_blank);
+                Ok(())
+            }
             Role::Data => {
                 self.strips = true;
                 self.body(data(value))
@@ -263,7 +266,7 @@ impl Reading {
             return Err("its request and what it pushes don't fit".to_owned());
         }
         let group = self.group.ok_or("it has no URL")?;
-        Ok(Push { method, group, body, strips: self.strips })
+        Ok(Push { method, group, body, strips: self.strips, keeps: self.keeps })
     }
 }
 

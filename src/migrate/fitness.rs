@@ -43,6 +43,10 @@ pub fn fitting<'a, 'b>(source: &Source<'_>, survey: &'a Survey<'b>) -> Result<&'
         (_, Method::Delete) | (Body::Nothing, _) => return Err("it deletes a group".to_owned()),
         (Body::File(_) | Body::Inline(_) | Body::Stdin, _) => {}
     }
+    if found.push.keeps {
+        return Err("the push shows or keeps the answer of the Pushgateway, which there is none of any more"
+            .to_owned());
+    }
     if !found.is_unconditional() {
         return Err("the push is part of a condition, a loop, a function or a longer pipeline".to_owned());
     }

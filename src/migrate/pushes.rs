@@ -199,16 +199,20 @@ impl Found<'_> {
             Method::Delete => " --delete",
         };
         let push = format!("promdrop push {}{option}", quote_parts(&self.push.group));
-        match &self.push.body {
+        let redirects = |stay: &dyn Fn(&Redirect) -> bool| -> String {
+            let stay = self.simple.redirects.iter().filter(|redirect| stay(redirect));
+            let texts = stay.filter_map(|redirect| text.get(redirect.span.clone()));
+            texts.map(|text| format!(" {text}")).collect()
+        };
+        // What promdrop has to say goes where the answer went.
+        let outputs = redirects(&|redirect| self.push.keeps && !redirect.is_input());
+        let told = match &self.push.body {
             Body::Nothing => push,
             Body::Inline(parts) => format!("printf '%s\\n' {} | {push}", quote_parts(parts)),
             Body::File(parts) => format!("{push} <{}", quote_parts(parts)),
-            Body::Stdin => {
-                let inputs = self.simple.redirects.iter().filter(|redirect| redirect.is_input());
-                let inputs = inputs.filter_map(|redirect| text.get(redirect.span.clone()));
-                [push.as_str()].into_iter().chain(inputs).collect::<Vec<_>>().join(" ")
-            }
-        }
+            Body::Stdin => push + &redirects(&Redirect::is_input),
+        };
+        told + &outputs
     }
 }
 
@@ -262,6 +266,8 @@ mod tests {
             ),
             ("wget -q --post-file=/tmp/f gw/metrics/job/x", "promdrop push job/x </tmp/f"),
             ("a | curl -d @- http://gw/metrics/x/metrics/job/y", "promdrop push job/y"),
+            ("a | curl -o /x -d @- gw/metrics/job/x", "promdrop push job/x"),
+            ("a | curl -d @- gw/metrics/job/x >>/x 2>&1", "promdrop push job/x >>/x 2>&1"),
             ("f=~/x; curl -T $f gw/metrics/job/x", "promdrop push job/x --replace <\"${f}\""),
             (
                 "curl --data-binary $'a 1\\n' gw/metrics/job/x",
@@ -305,8 +311,6 @@ mod tests {
                 "a | curl -H 'Content-Encoding: gzip' -d @- gw/metrics/job/x",
                 "it sets a header that may say how the text is encoded",
             ),
-            ("a | curl -o /x -d @- gw/metrics/job/x", "it shows or keeps the answer of the Pushgateway"),
-            ("a | curl -d @- gw/metrics/job/x >>/x", "it shows or keeps the answer of the Pushgateway"),
             ("curl -T ~/x gw/metrics/job/x", "the shell makes other words of one of its arguments"),
             (
                 "curl -d ${x:-'y'} gw/metrics/job/x",

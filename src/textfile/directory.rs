@@ -252,7 +252,8 @@ impl Directory {
     /// directory's gets it.
     pub(super) fn not_allowed(&self, path: &Path, action: &str, error: std::io::Error) -> Error {
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-        let owner = path.file_name().and_then(OsStr::to_str).and_then(|file| self.others_file(file));
+        let file = path.file_name().and_then(OsStr::to_str).filter(|file| file.ends_with(".prom"));
+        let owner = file.and_then(|file| self.others_file(file));
         if is_denied && let Some(owner) = owner {
             let cure = "publish it as that user, or choose another name; root may remove it";
             return Error::new(Class::Io, path, format!("can't {action}: it belongs to user {owner}"), cure);

@@ -116,9 +116,9 @@ impl Host {
     }
 }
 
-/// Two texts of HELP for one name: among root's files the newer one's would go into both.
+/// Two texts of HELP for one name.
 #[test]
-fn what_another_users_file_would_have_to_give_way_to_is_left_out() {
+fn what_another_users_file_says_of_a_family_is_taken_over() {
     let host = host();
     open_to_group(&host);
     let job = |help: &str| {
@@ -127,13 +127,10 @@ fn what_another_users_file_would_have_to_give_way_to_is_left_out() {
     good(&run(by(&host, ONE, &["exec", "one", "--", "sh", "-c", &job("One")])));
     let before = host.text("exec.one.prom");
     let output = run(by(&host, TWO, &["exec", "job", "--", "sh", "-c", &(job("Two") + "; exit 6")]));
-    assert_eq!(output.status.code(), Some(6));
-    let stderr = text(&output.stderr);
-    assert!(stderr.starts_with("promdrop: exec job: its own metrics are not published\n"), "{stderr}");
-    assert_eq!(
-        (host.runs("exit"), host.told("output_accepted"), host.series().has("a_b")),
-        (1.0, 0.0, false)
-    );
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(6), String::new()));
+    assert_eq!((host.runs("exit"), host.told("output_accepted")), (1.0, 1.0));
+    let own = host.text(FILE);
+    assert!(own.contains("# HELP a_b One.\n") && own.contains("\na_b{x=\"Two\""), "{own}");
     assert_eq!(host.text("exec.one.prom"), before);
 }
 
