@@ -27,11 +27,13 @@ mod seen;
 mod state;
 mod survey;
 mod sweep;
+mod taken;
+mod target;
 mod temporary;
 mod watch;
 
 pub use audit::{Audit, Withdrawn};
-pub use directory::{Directory, Foreign, Previous, Taken};
+pub use directory::{Directory, Foreign};
 pub use error::{Class, Error};
 pub use header::{Expiry, Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
@@ -43,6 +45,8 @@ pub use seen::{Claims, Others};
 pub use state::State;
 pub use survey::{Entry, Survey};
 pub use sweep::{Fate, Mending, Sweep, Swept};
+pub use taken::Taken;
+pub use target::Previous;
 
 /// The largest file that is published or read back, in bytes.
 pub const MAX_FILE: usize = 16 * 1024 * 1024;

@@ -6,11 +6,12 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 
 use super::MAX_FILE;
-use super::directory::{COPY, Directory, NO_HEADER, TOO_LARGE};
+use super::directory::Directory;
 use super::error::Error;
 use super::header::{Claim, Header};
 use super::look::Content;
 use super::survey::{Entry, Survey};
+use super::target::{COPY, NO_HEADER, TOO_LARGE};
 use crate::exposition::{self, Family, OWN_PREFIX, Text};
 
 /// A file of promdrop's.
