@@ -111,7 +111,7 @@ fn errors_are_told_apart_from_each_other_and_from_silence() {
 fn errors_go_on_from_run_to_run_and_can_be_left_out() {
     let path = Path::new(DATAGRAM);
     path.near.run(|| {
-        let collector = collector("{count: 2, spacing: 10ms, timeout: 200ms, targets: [10.8.0.1]}");
+        let collector = collector("{count: 2, spacing: 10ms, timeout: 2s, targets: [10.8.0.1]}");
         let first = collect(&*collector, &State::default()).unwrap();
         let second = collect(&*collector, &first.state).unwrap();
         assert_eq!(errors(&second, "10.8.0.1"), [("prohibited", 4.0)]);
