@@ -84,8 +84,7 @@ impl Order {
         let lock = self.lock(directory, file)?;
         let at = now();
         // What is past its age, and only not swept yet, is not to become young again.
-        let is_past = |header: &Header| header.expiry().is_some_and(|expiry| expiry.is_past(at));
-        let before = directory.previous(file)?.filter(|before| !is_past(&before.header));
+        let before = directory.previous(file)?.filter(|before| !before.header.is_past(at));
         let before = before.map(|before| {
             let families = before.families();
             if families.is_none() {

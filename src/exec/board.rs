@@ -1,6 +1,5 @@
 //! What is told of a job, put into the directory: beside the job, in a thread of its own.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -82,7 +81,7 @@ impl Board {
             None => before.as_ref().and_then(|there| there.families()).unwrap_or_default(),
         };
         all.retain(|family| !family.name.starts_with(OWN_PREFIX));
-        let mut header = before.map_or_else(|| new(source, file), |there| there.header);
+        let mut header = before.map_or_else(|| Header::new(Kind::Exec, source, file), |there| there.header);
         header.max_age = self.about.max_age;
         take_in(&mut header, event, &life::lives);
         let times = match event {
@@ -95,16 +94,6 @@ impl Board {
         directory.publish(&header, &all)
     }
 
-    /// Whether it may be for the job's own metrics that nothing can be published: they may contradict another
-    /// file, one that this user may not have give way, or be too large. On a disk that is full, what was told
-    /// before is better than nothing.
-    fn is_of_own(&self, error: &Error) -> bool {
-        let file = textfile::exec_file(self.about.name.as_str());
-        let is_published = error.path.extension() == Some(OsStr::new("prom"));
-        matches!(error.class, Class::Conflict | Class::Limit | Class::Invalid)
-            || is_published && error.path.file_name() != Some(OsStr::new(&file))
-    }
-
     /// As [`tell`](Self::tell); where the job's own metrics are refused, without them.
     fn tell_last(&self, directory: &mut Directory, last: &Last, deadline: Instant) -> Result<Told, Error> {
         let deadline = deadline.checked_sub(MARGIN).unwrap_or(deadline);
@@ -112,7 +101,7 @@ impl Board {
         let Some(error) = tell(&last.event, last.own.as_deref()).err() else {
             return Ok(Told::default());
         };
-        if !self.is_of_own(&error) {
+        if !is_of_own(&error) {
             return Err(error);
         }
         match (last.event, last.own.as_deref()) {
@@ -125,6 +114,12 @@ impl Board {
             _ => Err(error),
         }
     }
+}
+
+/// Whether it may be for the job's own metrics that nothing can be published: they may contradict another file, or be
+/// too large. On a disk that is full, what was told before is better than nothing.
+fn is_of_own(error: &Error) -> bool {
+    matches!(error.class, Class::Conflict | Class::Limit | Class::Invalid)
 }
 
 fn left(deadline: Instant) -> Duration {
@@ -146,10 +141,6 @@ fn previous(directory: &Directory, file: &str, source: &str) -> Result<Option<Pr
         return Err(directory.wrong_source(file, &self::source(there.user), source));
     }
     Ok(Some(there).filter(|there| there.header.source == source))
-}
-
-fn new(source: String, file: String) -> Header {
-    Header::new(Kind::Exec, source, file)
 }
 
 /// Tells of a job while it runs.
@@ -251,7 +242,7 @@ fn tell_of_beginning(
         let told = board.open().and_then(|mut directory| {
             let mut tell = |own| board.tell(&mut directory, began, own, Instant::now() + BRIEFLY);
             match tell(None) {
-                Err(error) if board.is_of_own(&error) => tell(Some(&[])),
+                Err(error) if is_of_own(&error) => tell(Some(&[])),
                 told => told,
             }
         });

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, kill};
-use nix::sys::time::TimeValLike as _;
 use nix::unistd::{Pid, execvp};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
 
@@ -21,8 +19,9 @@ use super::spool::Tap;
 use crate::collect::command::launch::unignore_sigpipe;
 use crate::collect::command::ready::ready;
 use crate::collect::command::spawn;
-use crate::collect::command::tree;
+use crate::collect::command::{tree, usage};
 use crate::collect::runner::now;
+use crate::collect::trace::Usage;
 
 /// The variable that tells the job where its own metrics go.
 pub const OUTPUT: &str = "PROMDROP_OUTPUT";
@@ -37,7 +36,7 @@ pub struct Job {
     began: u64,
     clock: Instant,
     /// What the children had used that this process had before.
-    before: Option<Children>,
+    before: Option<Usage>,
 }
 
 /// Starts `argv` with this process' environment and `output` as [`OUTPUT`]; `ends` are where it writes, if
@@ -54,7 +53,7 @@ pub fn start(
     let argv = words(argv)?;
     let [stdout, stderr] = ends;
     let environment = environment(std::env::vars_os(), output)?;
-    let (began, clock, before) = (now(), Instant::now(), Children::now());
+    let (began, clock, before) = (now(), Instant::now(), usage::of_children().ok());
     let job =
         spawn::Job { argv: &argv, environment: &environment, blocked: *signals.original(), stdout, stderr };
     Ok(Job { pid: job.start()?, began, clock, before })
@@ -123,7 +122,7 @@ impl Job {
             while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
         }
         let (verdict, status, signal) = outcome(status.as_ref(), limit.is_over());
-        let usage = used(self.before, Children::now());
+        let usage = used(self.before, usage::of_children().ok());
         Ended { verdict, status, signal, began: self.began, at, duration, usage, transfer }
     }
 
@@ -178,28 +177,9 @@ fn outcome(status: Option<&WaitIdStatus>, is_late: bool) -> (Verdict, u64, u64) 
     (verdict, exited.unwrap_or(128 + signal), signal)
 }
 
-/// What all children of this process have used so far that were waited for, with all that they waited for.
-#[derive(Debug, Clone, Copy)]
-struct Children {
-    cpu: Duration,
-    /// Of the largest, in bytes.
-    memory_peak: u64,
-}
-
-impl Children {
-    fn now() -> Option<Self> {
-        let used = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
-        let cpu = (used.user_time() + used.system_time()).num_microseconds();
-        Some(Self {
-            cpu: Duration::from_micros(u64::try_from(cpu).ok()?),
-            memory_peak: u64::try_from(used.max_rss()).ok()?.saturating_mul(1024),
-        })
-    }
-}
-
 /// What the job has used. A process keeps its children when it executes another program: a shell that becomes
 /// promdrop as its last command had others before. Behind a larger one of those the job's peak can't be seen.
-fn used(before: Option<Children>, after: Option<Children>) -> Option<Used> {
+fn used(before: Option<Usage>, after: Option<Usage>) -> Option<Used> {
     let (before, after) = (before?, after?);
     let memory_peak = Some(after.memory_peak).filter(|peak| *peak > before.memory_peak);
     Some(Used { cpu: after.cpu.saturating_sub(before.cpu), memory_peak })
@@ -233,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_earlier_children_used_is_not_the_jobs() {
-        let children = |cpu, memory_peak| Some(Children { cpu: Duration::from_secs(cpu), memory_peak });
+        let children = |cpu, memory_peak| Some(Usage { cpu: Duration::from_secs(cpu), memory_peak });
         let told = |cpu, memory_peak| Some(Used { cpu: Duration::from_secs(cpu), memory_peak });
         assert_eq!(used(children(0, 0), children(3, 7)), told(3, Some(7)));
         assert_eq!(used(children(2, 6), children(3, 7)), told(1, Some(7)));

@@ -125,6 +125,11 @@ impl Header {
         Some(Expiry { since: since?, age: self.max_age? })
     }
 
+    /// Whether that is past its age at `now`, in ms since the epoch.
+    pub fn is_past(&self, now: u64) -> bool {
+        self.expiry().is_some_and(|expiry| expiry.is_past(now))
+    }
+
     /// Appends the header's lines to `out`.
     pub fn render(&self, out: &mut String) {
         let mut line = |key: &str, value: &str| {

@@ -17,6 +17,7 @@ pub(crate) mod spawn;
 mod start;
 mod supervisor;
 pub(crate) mod tree;
+pub(crate) mod usage;
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;

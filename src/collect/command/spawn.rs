@@ -56,7 +56,7 @@ impl Spawn<'_> {
             attributes.set_pgroup(Pid::from_raw(0))?;
         }
         attributes.set_flags(flags)?;
-        start_only_here(&program, &files, &attributes, &argv, &[])
+        start_only_here(Find::AtPath, &program, &files, &attributes, &argv, &[])
     }
 }
 
@@ -90,7 +90,7 @@ impl Job<'_> {
     /// What execvp(3) fails with: `ENOENT` where there is no such program.
     pub fn start(&self) -> nix::Result<Pid> {
         let name = self.argv.first().ok_or(Errno::EINVAL)?;
-        match self.attempt(name, self.argv, start_from_path_only_here) {
+        match self.attempt(Find::InPath, name, self.argv) {
             Err(Errno::ENOEXEC) => self.start_script(name),
             started => started,
         }
@@ -99,11 +99,11 @@ impl Job<'_> {
     /// Finds the file that the kernel can't run, and has the shell do it.
     fn start_script(&self, name: &CStr) -> nix::Result<Pid> {
         for path in candidates(name.to_bytes(), std::env::var_os("PATH").as_deref())? {
-            match self.attempt(&path, self.argv, start_only_here) {
+            match self.attempt(Find::AtPath, &path, self.argv) {
                 Err(Errno::ENOEXEC) => {
                     let rest = self.argv.iter().skip(1).cloned();
                     let argv: Vec<CString> = [SHELL.to_owned(), path].into_iter().chain(rest).collect();
-                    return self.attempt(SHELL, &argv, start_only_here);
+                    return self.attempt(Find::AtPath, SHELL, &argv);
                 }
                 Err(_) => {}
                 started => return started,
@@ -112,7 +112,7 @@ impl Job<'_> {
         Err(Errno::ENOEXEC)
     }
 
-    fn attempt(&self, program: &CStr, argv: &[CString], start: Start) -> nix::Result<Pid> {
+    fn attempt(&self, find: Find, program: &CStr, argv: &[CString]) -> nix::Result<Pid> {
         let mut files = PosixSpawnFileActions::init()?;
         for (fd, end) in [(1, self.stdout), (2, self.stderr)] {
             if let Some(end) = end {
@@ -126,7 +126,7 @@ impl Job<'_> {
         attributes.set_sigmask(&self.blocked)?;
         attributes
             .set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
-        start(program, &files, &attributes, argv, self.environment)
+        start_only_here(find, program, &files, &attributes, argv, self.environment)
     }
 }
 
@@ -144,28 +144,28 @@ fn candidates(name: &[u8], path: Option<&OsStr>) -> nix::Result<Vec<CString>> {
     joined.map(|path| CString::new(path).map_err(|_| Errno::EINVAL)).collect()
 }
 
-type Start = fn(&CStr, &PosixSpawnFileActions, &PosixSpawnAttr, &[CString], &[CString]) -> nix::Result<Pid>;
-
-#[allow(clippy::disallowed_methods, reason = "this is the place that starts processes")]
-fn start_from_path_only_here(
-    program: &CStr,
-    files: &PosixSpawnFileActions,
-    attributes: &PosixSpawnAttr,
-    argv: &[CString],
-    environment: &[CString],
-) -> nix::Result<Pid> {
-    nix::spawn::posix_spawnp(program, files, attributes, argv, environment)
+/// Where a program is.
+#[derive(Debug, Clone, Copy)]
+enum Find {
+    /// At this path.
+    AtPath,
+    /// Where PATH says, unless there is a slash in it.
+    InPath,
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the place that starts processes")]
 fn start_only_here(
+    find: Find,
     program: &CStr,
     files: &PosixSpawnFileActions,
     attributes: &PosixSpawnAttr,
     argv: &[CString],
     environment: &[CString],
 ) -> nix::Result<Pid> {
-    nix::spawn::posix_spawn(program, files, attributes, argv, environment)
+    match find {
+        Find::AtPath => nix::spawn::posix_spawn(program, files, attributes, argv, environment),
+        Find::InPath => nix::spawn::posix_spawnp(program, files, attributes, argv, environment),
+    }
 }
 
 #[cfg(test)]

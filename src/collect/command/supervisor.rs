@@ -11,10 +11,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::time::TimeValLike;
 use nix::unistd::{Pid, getpgid, pipe2};
 use rustix::process::WaitOptions;
 
@@ -23,8 +21,7 @@ use super::protocol::{
     STDOUT_LIMIT, Specification,
 };
 use super::ready::ready;
-use super::{launch, tree};
-use crate::collect::trace::Usage;
+use super::{launch, tree, usage};
 
 /// Between two rounds of KILL, for those that fork faster than they are found.
 const KILL_ROUND: Duration = Duration::from_millis(5);
@@ -225,7 +222,7 @@ impl Supervision {
             leftovers: self.leftovers,
             survivors,
             undrained: !self.drained(),
-            usage: usage().map_err(fault("ask what the command used"))?,
+            usage: usage::of_children().map_err(fault("ask what the command used"))?,
             stdout: self.stdout.captured(),
             stderr: self.stderr.captured(),
         })
@@ -339,17 +336,6 @@ impl Supervision {
         }
         Ok(())
     }
-}
-
-/// What all that ended has used.
-fn usage() -> nix::Result<Usage> {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let cpu = used.user_time() + used.system_time();
-    let micros = cpu.num_microseconds();
-    Ok(Usage {
-        cpu: Duration::from_micros(u64::try_from(micros).unwrap_or_default()),
-        memory_peak: u64::try_from(used.max_rss()).unwrap_or_default().saturating_mul(1024),
-    })
 }
 
 /// What is kept of too much output.

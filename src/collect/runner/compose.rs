@@ -84,7 +84,7 @@ pub fn compose(
         state,
         ..textfile::Header::new(textfile::Kind::Collector, claims.source.clone(), file)
     };
-    head.stale = head.expiry().is_some_and(|expiry| expiry.is_past(ran.began));
+    head.stale = head.is_past(ran.began);
     let mut families: Vec<Family> = match &mut ran.result {
         Ok(found) => std::mem::take(&mut found.families),
         Err(_) if header.on_failure == OnFailure::Keep && head.last_success.is_some() && !head.stale => {

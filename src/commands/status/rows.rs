@@ -14,7 +14,7 @@ use crate::config;
 use crate::diagnostic::printable;
 use crate::exec::record::Verdict;
 use crate::schedule::{Slots, millis};
-use crate::textfile::{Expiry, Header, Holder, Kind, Published, RUN_FILE, Running};
+use crate::textfile::{Header, Holder, Kind, Published, RUN_FILE, Running};
 
 /// The interval, in seconds, of a definition that can't be read and never ran.
 const LIKELY_INTERVAL: f64 = 60.0;
@@ -336,7 +336,7 @@ impl Row {
             },
             reason,
         );
-        if header.stale || header.expiry().is_some_and(|expiry: Expiry| expiry.is_past(now)) {
+        if header.stale || header.is_past(now) {
             self.state = State::Stale;
         }
     }
