@@ -2,6 +2,7 @@
 //! Prometheus with numbers of real promdrops in [`world`].
 
 mod dashboard;
+mod inhibition;
 mod world;
 
 use std::collections::BTreeSet;
