@@ -14,7 +14,7 @@ use promdrop::exposition::{Harm, Rule};
 
 use crate::support::{need, promdrop};
 
-fn page() -> String {
+pub fn page() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.yaml.5")).unwrap()
 }
 
@@ -24,6 +24,40 @@ fn documented() -> BTreeMap<String, String> {
     let section = page.split(".Sh ").find(|section| section.starts_with("HEADER KEYS\n")).unwrap();
     let items = section.split(".It Ic ").skip(1);
     items.map(|item| (item.split(' ').next().unwrap().to_owned(), item.to_owned())).collect()
+}
+
+/// The defaults that promdrop.yaml(5) states as one word, by the section's name, "" for the header keys, and the key.
+pub fn defaults() -> BTreeMap<(String, String), String> {
+    let page =
+        page().replace("\n.Ql ", " ").replace("\n.Sx ", " ").replace(" .\n", ".\n").replace("\\-", "-");
+    let mut found = BTreeMap::new();
+    for section in page.split("\n.S").skip(1) {
+        let title = section.split_once(' ').unwrap().1.lines().next().unwrap();
+        let mut section_is = match title {
+            "HEADER KEYS" => "",
+            "OUTPUT FORMATS" => "prometheus",
+            "Metrics" => "metric",
+            other => other,
+        };
+        for item in section.split("\n.It Ic ").skip(1) {
+            let key = item.split(' ').next().unwrap();
+            // The maps within.
+            section_is = match (section_is, key) {
+                ("ping", "host") => "target",
+                ("target", "count") => "ping",
+                ("command", "cpu") => "rlimits",
+                ("rlimits", "output") => "command",
+                (same, _) => same,
+            };
+            let Some((_, default)) = item.split_once("Default: ") else { continue };
+            let default =
+                default.split(".\n").next().unwrap().split(", ").next().unwrap().trim_end_matches([' ', '.']);
+            if !default.contains([' ', '\n']) && default != "none" {
+                found.insert((section_is.to_owned(), key.to_owned()), default.to_owned());
+            }
+        }
+    }
+    found
 }
 
 fn header(text: &str) -> Header {
@@ -44,7 +78,7 @@ fn the_pages_are_clean_mdoc() {
 }
 
 /// What a program says it knows where it meets `yaml`, which has a key that it doesn't.
-fn known(yaml: &str) -> BTreeSet<String> {
+pub fn known(yaml: &str) -> BTreeSet<String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("x"), yaml).unwrap();
     let check = promdrop().current_dir(dir.path()).args(["check", "x"]).output().unwrap();
@@ -59,7 +93,7 @@ fn known(yaml: &str) -> BTreeSet<String> {
 }
 
 /// The formats that a program knows, told where it meets another.
-fn known_formats() -> Vec<String> {
+pub fn known_formats() -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(
         dir.path().join("x"),
