@@ -12,6 +12,7 @@ mod concurrent;
 mod crontabs;
 mod cumulative;
 mod debian_scripts;
+mod defaults;
 mod differential;
 mod end_to_end;
 mod examples;
