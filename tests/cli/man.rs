@@ -1,5 +1,7 @@
 //! The manual pages and the program say the same.
 
+mod sections;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +17,7 @@ use promdrop::exposition::{Harm, Rule};
 use crate::support::{need, promdrop};
 
 pub fn page() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.yaml.5")).unwrap()
+    plain("promdrop.yaml.5")
 }
 
 /// The header keys of the page, each with what its text says.
@@ -26,10 +28,15 @@ fn documented() -> BTreeMap<String, String> {
     items.map(|item| (item.split(' ').next().unwrap().to_owned(), item.to_owned())).collect()
 }
 
+/// A page of man, its dashes, backslashes and quotes as a reader sees them.
+pub fn plain(page: &str) -> String {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(page)).unwrap();
+    page.replace("\\-", "-").replace("\\e", "\\").replace("\\(dq", "\"").replace("\\(aq", "'")
+}
+
 /// The defaults that promdrop.yaml(5) states as one word, by the section's name, "" for the header keys, and the key.
 pub fn defaults() -> BTreeMap<(String, String), String> {
-    let page =
-        page().replace("\n.Ql ", " ").replace("\n.Sx ", " ").replace(" .\n", ".\n").replace("\\-", "-");
+    let page = page().replace("\n.Ql ", " ").replace("\n.Sx ", " ").replace(" .\n", ".\n");
     let mut found = BTreeMap::new();
     for section in page.split("\n.S").skip(1) {
         let title = section.split_once(' ').unwrap().1.lines().next().unwrap();
@@ -171,7 +178,7 @@ fn the_page_has_the_keys_of_every_format() {
 
 #[test]
 fn the_page_has_the_options_and_commands_of_the_program() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8")).unwrap();
+    let plain = plain("promdrop.8");
     let command = Cli::command();
     let mut options = BTreeSet::from(["help".to_owned(), "version".to_owned()]);
     let mut words = BTreeSet::new();
@@ -179,7 +186,6 @@ fn the_page_has_the_options_and_commands_of_the_program() {
         options.extend(part.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
     }
     words.extend(command.get_subcommands().map(|part| part.get_name().to_owned()));
-    let plain = page.replace("\\-", "-");
     let documented: BTreeSet<String> = plain
         .lines()
         .filter(|line| line.starts_with(".It Fl "))
@@ -209,8 +215,7 @@ fn the_page_has_the_options_and_commands_of_the_program() {
 /// Each rule with its class and what comes of it, in the program's order.
 #[test]
 fn the_page_has_the_rules_that_the_program_has() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8")).unwrap();
-    let plain = page.replace("\\-", "-").replace("\\e", "\\");
+    let plain = plain("promdrop.8");
     let (_, rules) = plain.split_once("\nThe rules are:\n").unwrap();
     let (rules, _) = rules.split_once("\n.El\n").unwrap();
     let documented: Vec<(&str, &str)> = rules

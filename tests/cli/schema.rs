@@ -161,7 +161,7 @@ fn the_defaults_of_the_schema_are_the_manuals() {
 
 /// The collector files of the manual.
 fn of_the_manual() -> Vec<String> {
-    let page = man::page().replace("\\-", "-").replace("\\e", "\\").replace("\\(dq", "\"");
+    let page = man::page();
     let blocks = page.split("\n.Bd -literal -offset indent\n").skip(1);
     let blocks = blocks.map(|block| block.split("\n.Ed\n").next().unwrap().to_owned());
     let files = blocks.filter_map(|block| match block {
