@@ -154,6 +154,30 @@ fn every_command_has_an_example_that_it_takes() {
     assert_eq!(shown, commands());
 }
 
+/// Of options of one command; those of all are with the options themselves.
+#[test]
+fn the_defaults_of_options_are_the_programs() {
+    let page = section("DESCRIPTION");
+    let told: BTreeSet<(String, String)> = page
+        .split("\n.It Fl -")
+        .skip(1)
+        .filter_map(|item| {
+            let (_, default) = item.split_once("Default: ")?;
+            let default = default.split(['\n', ' ']).next()?.trim_end_matches('.').to_owned();
+            Some((item.split([' ', '\n']).next()?.to_owned(), default))
+        })
+        .filter(|(_, default)| default != "never" && default != "the" && default != "of")
+        .collect();
+    let mut known = BTreeSet::new();
+    let command = Cli::command();
+    for argument in command.get_subcommands().flat_map(|part| part.get_arguments()) {
+        let defaults = argument.get_default_values().iter().filter(|_| argument.get_action().takes_values());
+        let long = argument.get_long().unwrap_or_default().to_owned();
+        known.extend(defaults.map(|default| (long.clone(), default.to_str().unwrap().to_owned())));
+    }
+    assert_eq!(told, known);
+}
+
 #[test]
 fn what_the_pages_refer_to_is_there() {
     for page in ["promdrop.8", "promdrop.yaml.5"].map(plain) {
