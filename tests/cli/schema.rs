@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::man;
 use crate::support::need;
-use places::{is_shared, places};
+use places::{is_shared, places, resolved};
 use values::{kind, kinds, values};
 
 /// Judges documents by a schema, in one process for all of them: `{name: message}` of those that it refuses.
@@ -127,6 +127,10 @@ fn the_defaults_and_examples_of_the_schema_are_the_programs() {
         for (key, says) in place.keys(&schema) {
             let at = format!("{}: {key}", place.definition);
             assert!(says.is_boolean() || says["description"].is_string(), "{at} has no description");
+            for part in says["allOf"].as_array().into_iter().flatten() {
+                let inner = resolved(&schema, part).get("description");
+                assert_eq!(inner, None, "{at}: editors would show this in the place of the key's own");
+            }
             if let Some(default) = says.get("default") {
                 let with = place.with(&key, default);
                 let mut without = with.clone();
