@@ -55,11 +55,11 @@ fn play(machine: &Machine, program: &str, variables: &str, arguments: &[&str]) -
     let readme = std::fs::read_to_string(role).unwrap();
     let (_, rest) = readme.split_once("```yaml\n").unwrap();
     machine.write("/root/site.yml", rest.split_once("```").unwrap().0);
-    machine.write("/root/variables.yml", variables);
+    machine.write("/root/variables.yml", &format!("promdrop_install: none\n{variables}"));
     let Output { stdout, stderr, .. } = machine
         .command(program)
         .args(["--connection=local", "--inventory=localhost,", "--diff"])
-        .args(["--extra-vars=ansible_python_interpreter=/usr/bin/python3 promdrop_install=none"])
+        .args(["--extra-vars=ansible_python_interpreter=/usr/bin/python3"])
         .arg("--extra-vars=@/root/variables.yml")
         .args(arguments)
         .arg("/root/site.yml")
@@ -85,7 +85,7 @@ fn a_host_gets_its_checks_and_loses_them() {
     // Looked at only: what would be done is shown, and nothing is.
     machine.sh("touch /run/before");
     let played = play(&machine, ANSIBLE, "", &["--check"]).good();
-    assert!(played.count("changed") > 3 && played.0.contains("+module: netstat\n"), "{}", played.0);
+    assert!(played.count("changed") > 0 && played.0.contains("+module: netstat\n"), "{}", played.0);
     let touched = format!("find /etc /usr/bin /usr/lib/systemd {DIRECTORY} -newer /run/before");
     assert_eq!(machine.sh(&touched), "");
 
@@ -100,9 +100,7 @@ fn a_host_gets_its_checks_and_loses_them() {
     wait_for(PATIENCE, "node_exporter serves the collectors of the play", || {
         let scrape = Series::parse(&machine.scrape());
         let found = [
-            scrape
-                .get("netstat_up", &[])
-                .or(scrape.get("promdrop_collector_success", &[("collector", "netstat")])),
+            scrape.get("promdrop_collector_success", &[("collector", "netstat")]),
             scrape.get("mail_queue_waiting", &[("team", "mail"), ("shift", "off")]),
             scrape.get("token_age_seconds", &key),
         ];
