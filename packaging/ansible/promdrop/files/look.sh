@@ -29,7 +29,7 @@ fi
 sed -n 's/^\(PROMDROP_[A-Z_]*\)=.*/set \1/p' /etc/default/promdrop 2>/dev/null || :
 for file in /etc/default/promdrop /etc/cron.d/promdrop /etc/tmpfiles.d/promdrop.conf \
     /etc/systemd/system/promdrop.timer /etc/systemd/system/promdrop.service \
-    /etc/systemd/system/promdrop.service.d /etc/systemd/system/promdrop.service.d/*.conf "$2" "$2"/*.yaml; do
+    /etc/systemd/system/promdrop.service.d /etc/systemd/system/promdrop.service.d/*.conf /etc/promdrop "$2" "$2"/*.yaml; do
     if [ -e "$file" ] || [ -L "$file" ]; then
         echo "file $file"
     fi
