@@ -33,6 +33,7 @@ mod packaging;
 mod ping;
 mod push;
 mod reserved;
+mod rollout;
 mod scale;
 mod scene;
 mod scripts;
