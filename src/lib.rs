@@ -15,6 +15,7 @@
 //! - [`exposition`]: families, text to families, families to text, the rules. Pure.
 //! - [`exporter`]: a live node_exporter, asked what it serves.
 //! - [`textfile`]: the directory: headers, locks, atomic publishing. The one door.
+//! - [`verify`]: what a live node_exporter serves beside what the directory holds.
 //! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
 //! - [`schedule`]: slots and what is due. Pure.
 //! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
@@ -36,3 +37,4 @@ pub mod migrate;
 pub mod push;
 pub mod schedule;
 pub mod textfile;
+pub mod verify;

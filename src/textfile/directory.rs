@@ -65,6 +65,11 @@ impl Stamp {
         let modified = (stat.st_mtime, stat.st_mtime_nsec);
         Self(stat.st_dev, stat.st_ino, stat.st_size, modified, (stat.st_ctime, stat.st_ctime_nsec))
     }
+
+    /// When the content was last changed.
+    pub(super) fn modified(self) -> (i64, i64) {
+        self.3
+    }
 }
 
 impl Directory {

@@ -38,7 +38,7 @@ pub use error::{Class, Error};
 pub use header::{Expiry, Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
 pub use look::Content;
-pub use overview::{Holder, Published};
+pub use overview::{Holder, Own, Published};
 pub use publish::check;
 pub use running::{Process, Running};
 pub use seen::{Claims, Others};
