@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod cron;
 pub mod exporter;
 pub mod host;
+pub mod machine;
 pub mod meaning;
 pub mod mounts;
 pub mod netns;

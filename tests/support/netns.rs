@@ -35,6 +35,11 @@ impl Namespace {
         Self(File::open("/proc/thread-self/ns/net").unwrap())
     }
 
+    /// That of the process `pid`.
+    pub fn of(pid: u32) -> Self {
+        Self(File::open(format!("/proc/{pid}/ns/net")).unwrap())
+    }
+
     /// Its path, for programs that are started meanwhile.
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())

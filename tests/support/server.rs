@@ -1,7 +1,7 @@
 //! A real server as a child process on a free loopback port, and what a test asks it.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +17,11 @@ pub fn part(release: &str, program: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".test-parts").join(release).join(program);
     assert!(path.is_file(), "{} is not here: run tests/run, which fetches it", path.display());
     path
+}
+
+/// A program's package, as `tests/run` downloads it, to be installed in a machine of a test's own.
+pub fn package(release: &str, name: &str) -> PathBuf {
+    part(release, &format!("{name}.deb"))
 }
 
 /// A server that lives as long as this value.
@@ -74,15 +79,23 @@ impl Server {
 
     /// The body of what it answers to `GET path`, or the whole answer where it isn't 200.
     pub fn ask(&self, path: &str) -> Result<String, String> {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // HTTP/1.0: neither chunks nor a connection that stays open.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer of head and body");
-        if head.split(' ').nth(1) == Some("200") { Ok(body.to_owned()) } else { Err(answer) }
+        ask(self.address, path).unwrap()
     }
+}
+
+/// The body of what the server at `address` answers to `GET path`, or the whole answer where it isn't 200.
+///
+/// # Errors
+/// Where nobody answers.
+pub fn ask(address: SocketAddr, path: &str) -> io::Result<Result<String, String>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    // HTTP/1.0: neither chunks nor a connection that stays open.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer of head and body");
+    Ok(if head.split(' ').nth(1) == Some("200") { Ok(body.to_owned()) } else { Err(answer) })
 }
 
 impl Drop for Server {

@@ -1,5 +1,6 @@
 //! What promdrop is started by: the systemd units and the cron line that are shipped, as they are.
 
+mod boot;
 mod cron;
 mod sandbox;
 mod ticks;
