@@ -22,6 +22,7 @@
 //! - [`push`]: groups as a Pushgateway has them. Pure, but for the host's own names.
 //! - [`exec`]: a job of `promdrop exec`: how it is started and waited for, and what its file tells of it.
 //! - [`migrate`]: a crontab to collectors and jobs of promdrop's. Pure.
+//! - [`doctor`]: what is broken on a host, from the definitions to a scrape.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
@@ -29,6 +30,7 @@ pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod diagnostic;
+pub mod doctor;
 pub mod exec;
 pub mod exporter;
 pub mod exposition;

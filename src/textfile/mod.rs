@@ -14,6 +14,7 @@ mod audit;
 mod directory;
 pub mod entry;
 mod error;
+mod foreign;
 mod header;
 mod lock;
 mod look;
@@ -33,8 +34,9 @@ mod temporary;
 mod watch;
 
 pub use audit::{Audit, Withdrawn};
-pub use directory::{Directory, Foreign};
+pub use directory::{Directory, Foreign, Status};
 pub use error::{Class, Error};
+pub use foreign::Harmful;
 pub use header::{Expiry, Header, Kind};
 pub use lock::{Guard, LOCK_FILE};
 pub use look::Content;
