@@ -64,7 +64,7 @@ pub struct Places {
         global = true,
         value_name = "DIR",
         env = "PROMDROP_TEXTFILE_DIR",
-        default_value = "/var/lib/prometheus/node-exporter"
+        default_value = TEXTFILE_DIR
     )]
     pub textfile_dir: PathBuf,
     /// Where the collector definitions are
@@ -86,6 +86,9 @@ pub struct Places {
     )]
     pub node_exporter: String,
 }
+
+/// Debian's textfile directory, promdrop's where nobody says otherwise.
+pub const TEXTFILE_DIR: &str = "/var/lib/prometheus/node-exporter";
 
 /// Where node_exporter serves its metrics where nobody says otherwise.
 pub const NODE_EXPORTER: &str = "http://127.0.0.1:9100/metrics";

@@ -1,11 +1,13 @@
 //! `promdrop doctor`: what each step of the way came to, and the cure.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::{FAILED, GOOD, claims, show, source};
-use crate::cli::{NODE_EXPORTER, Places};
+use crate::cli::{Cli, NODE_EXPORTER, Places, TEXTFILE_DIR};
+use crate::config::defaults;
 use crate::diagnostic::printable;
 use crate::doctor::{Check, Host, Verdict, examine};
 
@@ -23,6 +25,7 @@ pub fn run(places: &Places, json: bool) -> ExitCode {
     let real = source(&places.collectors_dir);
     let host = Host {
         textfile_dir: &places.textfile_dir,
+        default_dir: &default_dir(),
         collectors_dir: &places.collectors_dir,
         source: &real.display().to_string(),
         node_exporter: &places.node_exporter,
@@ -38,6 +41,13 @@ pub fn run(places: &Places, json: bool) -> ExitCode {
         show(render(&checks, warnings, failures));
     }
     ExitCode::from(if failures > 0 { FAILED } else { GOOD })
+}
+
+/// Where a promdrop publishes that is told nothing but what stands in `/etc/default/promdrop`.
+fn default_dir() -> PathBuf {
+    let told = defaults::read(Path::new(defaults::FILE), &Cli::variables()).unwrap_or_default();
+    let told = told.into_iter().find(|(name, _)| name == "PROMDROP_TEXTFILE_DIR");
+    PathBuf::from(told.map_or_else(|| TEXTFILE_DIR.to_owned(), |(_, value)| value))
 }
 
 /// A line for each check, the cure indented below, and one that counts.

@@ -20,7 +20,7 @@ mod scrape;
 mod starter;
 mod units;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use check::{Check, Verdict};
 
@@ -41,6 +41,8 @@ type Loading = Loaded<Box<dyn Collector>>;
 pub struct Host<'a> {
     /// The textfile directory.
     pub textfile_dir: &'a Path,
+    /// Where a promdrop publishes that is started without being told.
+    pub default_dir: &'a Path,
     /// The definitions.
     pub collectors_dir: &'a Path,
     /// The same, as headers name it.
@@ -49,6 +51,22 @@ pub struct Host<'a> {
     pub node_exporter: &'a str,
     /// Whether that is only the default.
     pub is_default: bool,
+}
+
+impl Host<'_> {
+    /// That `what` publishes elsewhere, where it does: to `told`, or where it is told nothing, to the default.
+    fn elsewhere(&self, check: &'static str, what: &str, told: Option<String>) -> Option<Check> {
+        let other = told.map_or_else(|| self.default_dir.to_owned(), PathBuf::from);
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if real(&other) == real(self.textfile_dir) {
+            return None;
+        }
+        let (other, here) = (other.display(), self.textfile_dir.display());
+        let message = format!("{what} publishes to {other}, and this looks at {here}");
+        let cure =
+            format!("say one directory for all: PROMDROP_TEXTFILE_DIR={here} in /etc/default/promdrop");
+        Some(Check::failure(check, message, cure))
+    }
 }
 
 /// What was seen of the host.
@@ -71,17 +89,13 @@ pub fn examine(host: &Host<'_>, claims: impl Fn(&Loading) -> Claims) -> Vec<Chec
     let [service, timer, _] = sight.units();
     if sight.directory.is_ok() {
         checks.push(place::file_system(host.textfile_dir));
-        checks.extend(service.and_then(|unit| units::check(unit, host.textfile_dir, status.as_ref())));
+        checks.extend(service.and_then(|unit| units::check(unit, host, status.as_ref())));
     }
     if let Ok(loaded) = &sight.loaded {
         checks.extend(icmp::check(loaded, service));
     }
-    let starters = Starters {
-        path: host.textfile_dir,
-        units: timer.zip(service),
-        has_systemd: units::is_running(),
-        lines: &sight.lines,
-    };
+    let starters =
+        Starters { host, units: timer.zip(service), has_systemd: units::is_running(), lines: &sight.lines };
     checks.push(starters.check());
     if let Ok(loaded) = &sight.loaded {
         checks.push(starter::last_run(loaded, host.source, &sight.files, now()));

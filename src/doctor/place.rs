@@ -99,13 +99,14 @@ fn known(kind: FsType) -> (String, Kind) {
     }
 }
 
-/// Where what `path` lies on is mounted: the last directory on the way up that is of the same device.
+/// Where what `path` lies on is mounted, by /proc/self/mounts (proc_mounts(5)).
 fn mount_point(path: &Path) -> PathBuf {
-    use std::os::unix::fs::MetadataExt as _;
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let device = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.dev());
-    let of = device(&path);
-    path.ancestors().take_while(|above| device(above) == of).last().unwrap_or(&path).to_owned()
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points =
+        mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(|point| point.replace("\\040", " "));
+    let above = points.map(PathBuf::from).filter(|point| path.starts_with(point));
+    above.max_by_key(|point| point.components().count()).unwrap_or(path)
 }
 
 /// Whether a line of tmpfiles.d(5) makes `path`. Of files of one name the first counts.
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_point_is_where_the_device_begins() {
+    fn a_mount_point_is_the_nearest_above() {
         assert_eq!(mount_point(Path::new("/proc/sys/kernel")), Path::new("/proc"));
         assert_eq!(mount_point(Path::new("/proc/self")), Path::new("/proc"));
     }

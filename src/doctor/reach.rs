@@ -61,6 +61,9 @@ impl Way<'_> {
         let Some(first) = self.exporters.first() else {
             return Check::skipped(SAME, "no node_exporter runs", "");
         };
+        if self.status.is_none() {
+            return Check::skipped(SAME, "the directory can't be looked at", "");
+        }
         let ours = self.path.display();
         let told = first.flags.directories.join(", ");
         match &first.reads {

@@ -1,13 +1,12 @@
 //! What starts promdrop, a timer or cron, and whether it does.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::Loading;
 use super::check::Check;
 use super::cron::Start;
 use super::exporters::any_called;
 use super::units::{SERVICE, TIMER, Unit};
+use super::{Host, Loading};
 use crate::schedule::millis;
 use crate::textfile::{Own, RUN_FILE};
 
@@ -22,8 +21,8 @@ const GRACE: Duration = Duration::from_secs(90);
 
 /// What may start promdrop.
 pub struct Starters<'a> {
-    /// The textfile directory.
-    pub path: &'a Path,
+    /// Where to look.
+    pub host: &'a Host<'a>,
     /// The timer and its service; `None` where systemd can't be asked.
     pub units: Option<(&'a Unit, &'a Unit)>,
     /// Whether systemd runs this host.
@@ -69,10 +68,8 @@ impl Starters<'_> {
 
     fn by_cron(&self, line: &Start) -> Check {
         let place = &line.place;
-        if let Some(other) = line.textfile_dir.as_deref().filter(|other| Path::new(other) != self.path) {
-            let message = format!("{place} publishes to {other}, and this looks at {}", self.path.display());
-            let cure = "say one directory for all in /etc/default/promdrop: PROMDROP_TEXTFILE_DIR=DIR";
-            return Check::failure(CHECK, message, cure);
+        if let Some(check) = self.host.elsewhere(CHECK, place, line.textfile_dir.clone()) {
+            return check;
         }
         match any_called(&DAEMONS) {
             Some(daemon) => Check::ok(CHECK, format!("{daemon} runs {place}")),
@@ -146,6 +143,8 @@ pub fn last_run(loaded: &Loading, source: &str, files: &[Own], now: u64) -> Chec
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::check::Verdict;
     use super::*;
     use crate::doctor::units::testing::unit;
@@ -157,7 +156,15 @@ mod tests {
     fn verdict(timer: &str, service: &str, lines: &[Start]) -> (Verdict, String) {
         let (timer, service) = (unit(timer), unit(service));
         let units = Some((&timer, &service));
-        let check = Starters { path: Path::new("/d"), units, has_systemd: true, lines }.check();
+        let host = Host {
+            textfile_dir: Path::new("/d"),
+            default_dir: Path::new("/d"),
+            collectors_dir: Path::new("/c"),
+            source: "/c",
+            node_exporter: "",
+            is_default: false,
+        };
+        let check = Starters { host: &host, units, has_systemd: true, lines }.check();
         (check.verdict, check.cure)
     }
 

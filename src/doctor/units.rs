@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::Host;
 use super::access::{Identity, WRITE};
 use super::check::Check;
 use crate::collect::command::ask::ask;
@@ -156,7 +157,8 @@ pub fn drop_in(unit: &str, lines: &str) -> String {
 }
 
 /// Whether the service can write to the directory at `path`.
-pub fn check(service: &Unit, path: &Path, directory: Option<&Status>) -> Option<Check> {
+pub fn check(service: &Unit, host: &Host<'_>, directory: Option<&Status>) -> Option<Check> {
+    let path = host.textfile_dir;
     if !service.is_loaded() {
         return None;
     }
@@ -165,10 +167,8 @@ pub fn check(service: &Unit, path: &Path, directory: Option<&Status>) -> Option<
         return Some(Check::warning(SANDBOX, message, "systemctl daemon-reload"));
     }
     let shown = path.display();
-    if let Some(other) = service.textfile_dir().filter(|other| Path::new(other) != path) {
-        let message = format!("promdrop.service publishes to {other}, and this looks at {shown}");
-        let cure = "say one directory for all in /etc/default/promdrop: PROMDROP_TEXTFILE_DIR=DIR";
-        return Some(Check::failure(SANDBOX, message, cure));
+    if let Some(check) = host.elsewhere(SANDBOX, SERVICE, service.textfile_dir()) {
+        return Some(check);
     }
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     Some(match service.view(&real) {
