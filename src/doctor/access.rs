@@ -34,14 +34,23 @@ impl Identity {
         if wanted & WRITE == 0 && self.capabilities & DAC_READ_SEARCH != 0 {
             return true;
         }
-        let shift = if uid == self.uid {
-            6
-        } else if self.groups.contains(&gid) {
-            3
-        } else {
-            0
+        let shift = match self.class((uid, gid)) {
+            'u' => 6,
+            'g' => 3,
+            _ => 0,
         };
         mode >> shift & wanted == wanted
+    }
+
+    /// Which bits of the mode of what has this owner and group are for it, as chmod(1) calls them: no others count.
+    pub fn class(&self, (uid, gid): (u32, u32)) -> char {
+        if uid == self.uid {
+            'u'
+        } else if self.groups.contains(&gid) {
+            'g'
+        } else {
+            'o'
+        }
     }
 
     /// That of a process, from its /proc/PID/status.

@@ -149,22 +149,24 @@ impl Way<'_> {
             return Check::ok(READABLE, format!("{who} reads {}", plural(self.files.len(), "file")));
         }
         let place = self.path.canonicalize().unwrap_or_else(|_| self.path.to_owned());
-        let closed = |path: &&Path| {
-            let found = fs::metadata(path).ok();
-            found.is_some_and(|found| !identity.may((found.mode(), found.uid(), found.gid()), PASS))
+        let closed = |path: &Path| {
+            let found = fs::metadata(path).ok()?;
+            let is_closed = !identity.may((found.mode(), found.uid(), found.gid()), PASS);
+            is_closed.then(|| (path.display().to_string(), identity.class((found.uid(), found.gid()))))
         };
         // From the root on, as it goes.
         let above: Vec<&Path> = place.ancestors().skip(1).collect();
-        if let Some(path) = above.into_iter().rev().find(closed) {
-            let path = path.display();
-            return Check::failure(READABLE, format!("{who} can't pass {path}"), format!("chmod o+x {path}"));
+        if let Some((path, class)) = above.into_iter().rev().find_map(closed) {
+            let cure = format!("chmod {class}+x {path}");
+            return Check::failure(READABLE, format!("{who} can't pass {path}"), cure);
         }
         let shown = self.path.display();
         if !identity.may((status.mode, status.uid, status.gid), READ | PASS) {
             let (owner, group) = (user_name(status.uid), group_name(status.gid));
             let mode = status.mode & 0o7777;
             let message = format!("{who} can't read {shown}: that is {owner}:{group} {mode:04o}");
-            return Check::failure(READABLE, message, format!("chmod o+rx {shown}"));
+            let class = identity.class((status.uid, status.gid));
+            return Check::failure(READABLE, message, format!("chmod {class}+rx {shown}"));
         }
         let unread: Vec<&Own> = self.files.iter().filter(|own| !identity.may(own.access, READ)).collect();
         if let Some(first) = unread.first() {

@@ -26,7 +26,8 @@ again() {
     done
     return 1
 }
-told() { echo "ARGS=\"--no-collector.timex $*\"" >/etc/default/prometheus-node-exporter; again; }
+ONLY="--collector.disable-defaults --collector.textfile"
+told() { echo "ARGS=\"$ONLY $*\"" >/etc/default/prometheus-node-exporter; again; }
 dropin() {
     mkdir -p /run/systemd/system/$1.d
     unit=$1
@@ -325,7 +326,7 @@ const CASES: &[Case] = &[
         mends: "told --collector.textfile.directory=/var/lib/../lib/prometheus/node-exporter/",
     },
     Case {
-        breaks: "told --no-collector.textfile",
+        breaks: "ONLY= told --no-collector.textfile",
         check: "textfile-directory",
         verdict: "failure",
         says: "node_exporter's textfile collector is off",
@@ -348,17 +349,17 @@ const CASES: &[Case] = &[
         verdict: "failure",
         says: "node_exporter's user prometheus can't read /var/lib/prometheus/node-exporter: that is root:root 0750",
         cure: "chmod o+rx /var/lib/prometheus/node-exporter",
-        also: &["foreign-files", "scrape", "served"],
+        also: &["scrape", "served"],
         mends: "CURE",
     },
     Case {
-        breaks: "chmod 0700 /var/lib/prometheus",
+        breaks: "chown root /var/lib/prometheus; chmod 0700 /var/lib/prometheus",
         check: "readable",
         verdict: "failure",
         says: "node_exporter's user prometheus can't pass /var/lib/prometheus",
-        cure: "chmod o+x /var/lib/prometheus",
+        cure: "chmod g+x /var/lib/prometheus",
         also: &["scrape", "served"],
-        mends: "chown root /var/lib/prometheus; CURE",
+        mends: "CURE",
     },
     Case {
         breaks: "chmod 0600 $D/ping.prom",

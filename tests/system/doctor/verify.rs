@@ -85,7 +85,11 @@ fn what_fails_again_is_said_once() {
     let output = host.run().args(["--every", "1s", "--for", "4s", "--verify", &url]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(host.published("a").value("promdrop_collector_runs_total", &[("collector", "a"), ("result", "success")]) >= 3.0);
+    assert!(
+        host.published("a")
+            .value("promdrop_collector_runs_total", &[("collector", "a"), ("result", "success")])
+            >= 3.0
+    );
     // Twice where an hour has begun between.
     let times = said.matches("nothing listens there").count();
     assert!((1..=2).contains(&times), "{said}");

@@ -1,6 +1,7 @@
 //! A machine without systemd, with the shipped cron line, Debian's cron and a node_exporter that somebody started.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::doctor;
@@ -25,7 +26,7 @@ fn what_is_broken_is_found_and_mended_on_a_machine_with_cron() {
     let mut cron = machine.command("cron").arg("-f").spawn().unwrap();
     let mut exporter = machine.command("setpriv");
     exporter.args(["--reuid=prometheus", "--regid=prometheus", "--init-groups", "prometheus-node-exporter"]);
-    let mut exporter = exporter.arg("--no-collector.timex").spawn().unwrap();
+    let mut exporter = exporter.arg("--no-collector.timex").stderr(Stdio::null()).spawn().unwrap();
     wait_for(Duration::from_secs(60), "the machine is healthy", || {
         let found = doctor(&machine, &[]);
         if found.amiss().is_empty() { Ok(()) } else { Err(found.0) }
@@ -35,13 +36,13 @@ fn what_is_broken_is_found_and_mended_on_a_machine_with_cron() {
     assert!(verdict == "ok" && message.starts_with("cron runs /etc/cron.d/promdrop:"), "{:#}", found.0);
 
     each_is_found_and_mended(&machine, CASES);
-    cron.kill().unwrap();
+    machine.sh("pkill -x cron");
     cron.wait().unwrap();
     let found = doctor(&machine, &[]);
     let [verdict, message, cure] = found.check("timer");
     assert!(verdict == "failure" && message.ends_with("no cron daemon runs"), "{:#}", found.0);
     assert!(cure.contains("service cron start"), "{cure}");
-    exporter.kill().unwrap();
+    drop(machine);
     exporter.wait().unwrap();
 }
 
