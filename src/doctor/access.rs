@@ -1,6 +1,9 @@
 //! Who may do what with a file, by its mode. Pure, but for the names.
 
-use nix::unistd::{Group, User};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, Group, User, access, geteuid};
 
 /// Read a file, or list a directory.
 pub const READ: u32 = 4;
@@ -66,6 +69,11 @@ impl Identity {
         let capabilities = u64::from_str_radix(field("CapEff")?.next()?, 16).ok()?;
         Some(Self { uid: fourth("Uid")?, groups, capabilities })
     }
+}
+
+/// Whether whoever looks, an ordinary user, may not look at `path`: that says nothing of promdrop's own user.
+pub fn is_closed_to_user(path: &Path) -> bool {
+    !geteuid().is_root() && access(path, AccessFlags::R_OK) == Err(Errno::EACCES)
 }
 
 /// What the user is called.

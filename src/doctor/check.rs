@@ -28,6 +28,9 @@ impl Verdict {
     }
 }
 
+/// The cure where an ordinary user can't look.
+pub const AS_ROOT: &str = "run promdrop doctor as root";
+
 /// A step, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::check::Check;
+use super::access::is_closed_to_user;
+use super::check::{AS_ROOT, Check};
 use super::{Loading, plural};
 use crate::config::load::{Failed, LoadError};
 use crate::diagnostic::Problem;
@@ -13,12 +14,16 @@ const CHECK: &str = "definitions";
 pub fn check(dir: &Path, loaded: &Result<Loading, LoadError>) -> Check {
     let loaded = match loaded {
         Ok(loaded) => loaded,
+        Err(_) if is_closed_to_user(dir) => return closed(dir),
         Err(LoadError { path, problem }) => {
             let message = format!("{}: {}", path.display(), problem.message);
             return Check::failure(CHECK, message, &problem.cure);
         }
     };
     if let Some(first) = loaded.failed.first() {
+        if is_closed_to_user(&first.path) {
+            return closed(&first.path);
+        }
         return broken(dir, first, loaded.failed.len());
     }
     let all = loaded.definitions.len();
@@ -35,6 +40,10 @@ pub fn check(dir: &Path, loaded: &Result<Loading, LoadError>) -> Check {
     }
     let disabled = if disabled > 0 { format!(", {disabled} of them disabled") } else { String::new() };
     Check::ok(CHECK, format!("{} in {dir}{disabled}", plural(all, "collector")))
+}
+
+fn closed(path: &Path) -> Check {
+    Check::skipped(CHECK, format!("{} can't be read by this user", path.display()), AS_ROOT)
 }
 
 fn broken(dir: &Path, first: &Failed, count: usize) -> Check {

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::check::Check;
+use nix::unistd::geteuid;
+
+use super::check::{AS_ROOT, Check};
 use super::units::{SERVICE, Unit};
 use super::{Loading, plural};
 use crate::collect::ping::packet::Version;
@@ -23,13 +25,17 @@ pub fn check(loaded: &Loading, service: Option<&Unit>) -> Option<Check> {
     }
     // As a collector would, with an identifier that no reply is asked for.
     let opened = Version::ALL.map(|version| Socket::open(version, 1, 1, &Settings::default()).map(drop));
-    if let [Err(error), Err(_)] = &opened {
+    let service = service.filter(|service| service.is_loaded());
+    if let ([Err(error), Err(_)], None) = (&opened, service) {
+        if !geteuid().is_root() {
+            let why = "this user may not open ICMP sockets, which says nothing of promdrop's own";
+            return Some(Check::skipped(CHECK, why, AS_ROOT));
+        }
         let message = error.to_string();
         let (message, cure) = message.split_once("; ").unwrap_or((&message, ""));
         return Some(Check::failure(CHECK, message, cure));
     }
     let range = fs::read_to_string(RANGE).unwrap_or_default();
-    let service = service.filter(|service| service.is_loaded());
     if service.is_some_and(|service| !service.is_capable("cap_net_raw")) && !holds(&range, 0) {
         let message = format!("{SERVICE} may not open ICMP sockets: it has no CAP_NET_RAW");
         let cure = format!(

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{FsType, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::access::{group_name, user_name};
-use super::check::Check;
+use super::access::{group_name, is_closed_to_user, user_name};
+use super::check::{AS_ROOT, Check};
 use crate::textfile::{self, Directory, Status};
 
 const DIRECTORY: &str = "directory";
@@ -49,6 +49,10 @@ pub fn directory(path: &Path, opened: &Result<Directory, textfile::Error>) -> Ch
             let Status { mode, uid, gid, .. } = directory.status();
             let (owner, group) = (user_name(uid), group_name(gid));
             Check::ok(DIRECTORY, format!("{}, {owner}:{group} {:04o}", path.display(), mode & 0o7777))
+        }
+        Err(_) if is_closed_to_user(path) => {
+            let why = format!("{} can't be read by this user", path.display());
+            Check::skipped(DIRECTORY, why, AS_ROOT)
         }
         Err(error) => {
             let problem = error.problems.first();

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::unistd::{User, getgrouplist};
 
 use super::access::{Identity, PASS, READ, group_name, user_name};
-use super::check::Check;
+use super::check::{AS_ROOT, Check};
 use super::exporters::{Exporter, Reads};
 use super::plural;
 use super::units::{self, Unit, View};
@@ -95,7 +95,7 @@ impl Way<'_> {
                     "node_exporter was told {told}; what it sees there: {}",
                     errno.desc().to_lowercase()
                 );
-                Check::skipped(SAME, why, "run promdrop doctor as root")
+                Check::skipped(SAME, why, AS_ROOT)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::check::Check;
+use super::check::{AS_ROOT, Check};
 use super::cron::Start;
 use super::exporters::any_called;
 use super::units::{SERVICE, TIMER, Unit};
@@ -50,11 +50,9 @@ impl Starters<'_> {
             (None, Some(Start { place, ignored: Some((why, cure)), .. })) => {
                 Check::failure(CHECK, format!("cron passes over {place}: {why}"), cure)
             }
-            _ if self.has_systemd && self.units.is_none() => Check::skipped(
-                CHECK,
-                "systemd doesn't say what it knows of promdrop.timer",
-                "run promdrop doctor as root",
-            ),
+            _ if self.has_systemd && self.units.is_none() => {
+                Check::skipped(CHECK, "systemd doesn't say what it knows of promdrop.timer", AS_ROOT)
+            }
             _ => {
                 let cure = if self.has_systemd {
                     format!("systemctl enable --now {TIMER}")

@@ -64,6 +64,9 @@ pub struct Own {
     pub text: Vec<u8>,
 }
 
+/// The header and the text of a file.
+type Whole = (Header, Vec<u8>);
+
 impl Directory {
     /// All files of promdrop's that can be read, in the order of their names.
     ///
@@ -80,7 +83,7 @@ impl Directory {
             });
             Some((*header, whole))
         })?;
-        let own = |(name, entry): (&OsStr, &Entry<Option<(Header, Vec<u8>)>>)| {
+        let own = |(name, entry): (&OsStr, &Entry<Option<Whole>>)| {
             let (header, text) = entry.content.text()?.as_ref().filter(|_| !entry.is_link)?;
             Some(Own {
                 file: name.to_str()?.to_owned(),

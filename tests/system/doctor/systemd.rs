@@ -20,7 +20,7 @@ const FUNCTIONS: &str = r#"
 D=/var/lib/prometheus/node-exporter
 again() {
     systemctl restart prometheus-node-exporter
-    for try in $(seq 600); do
+    for try in $(seq 200); do
         if ss -Hltn | grep -Eq ':9[12]00 '; then return; fi
         sleep 0.05
     done
@@ -92,6 +92,7 @@ fn what_is_broken_is_found_and_mended_on_a_machine_with_systemd() {
 
 /// What can't be seen by an ordinary user is not called broken.
 fn as_another_user(machine: &Machine) {
+    machine.sh("chmod 0755 /var/lib/prometheus");
     let shown = machine.sh("setpriv --reuid=nobody --regid=nogroup --clear-groups promdrop doctor");
     assert!(shown.ends_with("0 failures, 0 warnings\n"), "{shown}");
     assert!(shown.contains("ok       served"), "{shown}");
@@ -380,7 +381,8 @@ const CASES: &[Case] = &[
         mends: "line='CURE'; echo \"${line% in *}\" >/etc/default/promdrop",
     },
     Case {
-        breaks: "printf 'basic_auth_users:\\n  a: b\\n' >/etc/web.yml; told --web.config.file=/etc/web.yml; rm /etc/default/promdrop",
+        breaks: "cat >/etc/web.yml <<'END'\nbasic_auth_users:\n  test: $2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay\nEND\n\
+                 told --web.config.file=/etc/web.yml; rm /etc/default/promdrop",
         check: "scrape",
         verdict: "failure",
         says: "it answers with status 401",
