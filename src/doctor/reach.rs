@@ -80,15 +80,7 @@ impl Way<'_> {
                     format!("add --collector.textfile.directory={ours} to its options, and restart it");
                 Check::failure(SAME, message, cure)
             }
-            Reads::Others => {
-                let message = format!("node_exporter reads {told}, and promdrop publishes to {ours}");
-                let directory = first.flags.directories.first().map_or("", String::as_str);
-                let cure = format!(
-                    "have promdrop publish there: PROMDROP_TEXTFILE_DIR={directory} in /etc/default/promdrop; or restart \
-                     node_exporter with --collector.textfile.directory={ours}"
-                );
-                Check::failure(SAME, message, cure)
-            }
+            Reads::Others => self.elsewhere(first),
             Reads::Hidden => self.hidden(first),
             Reads::Unknown(errno) => {
                 let why = format!(
@@ -98,6 +90,18 @@ impl Way<'_> {
                 Check::skipped(SAME, why, AS_ROOT)
             }
         }
+    }
+
+    /// It reads other directories.
+    fn elsewhere(&self, exporter: &Exporter) -> Check {
+        let (told, ours) = (exporter.flags.directories.join(", "), self.path.display());
+        let message = format!("node_exporter reads {told}, and promdrop publishes to {ours}");
+        let directory = exporter.flags.directories.first().map_or("", String::as_str);
+        let cure = format!(
+            "have promdrop publish there: PROMDROP_TEXTFILE_DIR={directory} in /etc/default/promdrop; or restart \
+             node_exporter with --collector.textfile.directory={ours}"
+        );
+        Check::failure(SAME, message, cure)
     }
 
     /// What it finds at the very path is something else.
@@ -148,15 +152,7 @@ impl Way<'_> {
         if self.is_served {
             return Check::ok(READABLE, format!("{who} reads {}", plural(self.files.len(), "file")));
         }
-        let place = self.path.canonicalize().unwrap_or_else(|_| self.path.to_owned());
-        let closed = |path: &Path| {
-            let found = fs::metadata(path).ok()?;
-            let is_closed = !identity.may((found.mode(), found.uid(), found.gid()), PASS);
-            is_closed.then(|| (path.display().to_string(), identity.class((found.uid(), found.gid()))))
-        };
-        // From the root on, as it goes.
-        let above: Vec<&Path> = place.ancestors().skip(1).collect();
-        if let Some((path, class)) = above.into_iter().rev().find_map(closed) {
+        if let Some((path, class)) = self.closed_above(&identity) {
             let cure = format!("chmod {class}+x {path}");
             return Check::failure(READABLE, format!("{who} can't pass {path}"), cure);
         }
@@ -178,6 +174,18 @@ impl Way<'_> {
             return Check::failure(READABLE, message, cure);
         }
         Check::ok(READABLE, format!("{who} may read {shown} and {}", plural(self.files.len(), "file")))
+    }
+
+    /// The first directory, from the root on, that it may not pass, and which bits of the mode are for it.
+    fn closed_above(&self, identity: &Identity) -> Option<(String, char)> {
+        let place = self.path.canonicalize().unwrap_or_else(|_| self.path.to_owned());
+        let closed = |path: &Path| {
+            let found = fs::metadata(path).ok()?;
+            let is_closed = !identity.may((found.mode(), found.uid(), found.gid()), PASS);
+            is_closed.then(|| (path.display().to_string(), identity.class((found.uid(), found.gid()))))
+        };
+        let above: Vec<&Path> = place.ancestors().skip(1).collect();
+        above.into_iter().rev().find_map(closed)
     }
 
     /// Who reads, and as whom.

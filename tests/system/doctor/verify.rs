@@ -1,8 +1,5 @@
 //! `run --verify`: the loop is closed, and promdrop.prom tells so.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
 use crate::support::exporter::Exporter;
 use crate::support::host::Host;
 use crate::support::series::Series;
@@ -31,16 +28,6 @@ fn closes_the_loop(version: &str) {
     assert_eq!(outcome(&exporter.scrape()), (Some(1.0), true));
     // The file that tells of it is one of those that are looked at.
     assert_eq!(run(&host, exporter.port()), (0, String::new()));
-
-    // Another tool's file comes first by its name and takes the series away.
-    let other = host.textfile_dir().join("0.prom");
-    fs::write(&other, "# HELP promdrop_collector_success X.\n# TYPE promdrop_collector_success gauge\npromdrop_collector_success{collector=\"a\"} 0\n").unwrap();
-    fs::set_permissions(&other, fs::Permissions::from_mode(0o644)).unwrap();
-    host.promdrop().arg("write").arg("w").stdin(std::process::Stdio::null()).status().unwrap();
-    let (status, _) = run(&host, exporter.port());
-    assert_eq!(status, 1);
-    fs::remove_file(&other).unwrap();
-    assert_eq!(run(&host, exporter.port()).0, 0);
 
     // Its node_exporter reads another directory.
     let elsewhere = Host::new();
