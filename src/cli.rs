@@ -64,7 +64,7 @@ pub struct Places {
         global = true,
         value_name = "DIR",
         env = "PROMDROP_TEXTFILE_DIR",
-        default_value = "/var/lib/prometheus/node-exporter"
+        default_value = TEXTFILE_DIR
     )]
     pub textfile_dir: PathBuf,
     /// Where the collector definitions are
@@ -82,10 +82,16 @@ pub struct Places {
         global = true,
         value_name = "URL",
         env = "PROMDROP_NODE_EXPORTER",
-        default_value = "http://127.0.0.1:9100/metrics"
+        default_value = NODE_EXPORTER
     )]
     pub node_exporter: String,
 }
+
+/// Debian's textfile directory, promdrop's where nobody says otherwise.
+pub const TEXTFILE_DIR: &str = "/var/lib/prometheus/node-exporter";
+
+/// Where node_exporter serves its metrics where nobody says otherwise.
+pub const NODE_EXPORTER: &str = "http://127.0.0.1:9100/metrics";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -152,6 +158,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Follow the whole way of the numbers on this host, and say what is broken and how to mend it
+    ///
+    /// From the definitions by the directory, the timer or cron line and node_exporter to a scrape of it in which what
+    /// promdrop published really appears. Nothing is run or changed; as root it sees most.
+    /// Exit status: 1 where something is broken.
+    #[command(after_help = "Example, when numbers are missing:\n  sudo promdrop doctor")]
+    Doctor {
+        /// Print one JSON document for a program
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove what no definition claims any more, and what is past its age
     ///
     /// Every run does so too. Files of others, of other collectors directories, and of definitions that can't be
@@ -208,6 +225,9 @@ pub struct Run {
     /// At most so many collectors at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub jobs: u16,
+    /// Then scrape the node_exporter there, and publish whether all that promdrop published is in it
+    #[arg(long, value_name = "URL")]
+    pub verify: Option<String>,
 }
 
 /// What `promdrop write` is told.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::time::Duration;
 
 use crate::diagnostic::{Problem, show_all};
@@ -58,6 +58,36 @@ impl Live {
 /// # Errors
 /// Nobody answers in time, or not with the whole of a node_exporter's metrics: half of an answer tells nothing.
 pub fn live(url: &str, timeout: Duration) -> Result<Live, Error> {
+    let live = ask(url, timeout, read)?;
+    check(url, live.families.contains(ALWAYS_THERE))?;
+    Ok(live)
+}
+
+/// As [`live`], the whole text.
+///
+/// # Errors
+/// As `live`.
+pub fn scrape(url: &str, timeout: Duration) -> Result<Vec<u8>, Error> {
+    let text = ask(url, timeout, |body| {
+        let mut text = Vec::new();
+        body.read_to_end(&mut text).map(|_| text)
+    })?;
+    check(url, text.split(|byte| *byte == b'\n').any(|line| line.starts_with(ALWAYS_THERE.as_bytes())))?;
+    Ok(text)
+}
+
+/// That who answered is a node_exporter.
+fn check(url: &str, is_one: bool) -> Result<(), Error> {
+    let message = || format!("no node_exporter answers: it has no {ALWAYS_THERE}");
+    if is_one { Ok(()) } else { Err(Error { url: url.to_owned(), message: message(), cure: CHECK_THE_URL }) }
+}
+
+/// What `take` makes of the body of the answer from `url`.
+fn ask<T>(
+    url: &str,
+    timeout: Duration,
+    take: impl FnOnce(&mut dyn BufRead) -> io::Result<T>,
+) -> Result<T, Error> {
     let wrong = |message: String, cure| Error { url: url.to_owned(), message, cure };
     let failed = |error: ureq::Error| {
         let (message, cure) = explain(error, timeout);
@@ -84,16 +114,12 @@ pub fn live(url: &str, timeout: Duration) -> Result<Live, Error> {
         let message = format!("it answers with status {}, not with metrics", status.as_u16());
         return Err(wrong(message, CHECK_THE_URL));
     }
-    let body = BufReader::new(response.body_mut().with_config().limit(LARGEST).reader());
-    let live = read(body).map_err(|error| failed(ureq::Error::from(error)))?;
-    if !live.families.contains(ALWAYS_THERE) {
-        return Err(wrong(format!("no node_exporter answers: it has no {ALWAYS_THERE}"), CHECK_THE_URL));
-    }
-    Ok(live)
+    let mut body = BufReader::new(response.body_mut().with_config().limit(LARGEST).reader());
+    take(&mut body).map_err(|error| failed(ureq::Error::from(error)))
 }
 
 /// What the lines of an exposition tell: every family has one of TYPE, every collector one of whether it succeeded.
-fn read(mut text: impl io::BufRead) -> io::Result<Live> {
+fn read(text: &mut dyn BufRead) -> io::Result<Live> {
     let mut live = Live::default();
     let mut line = Vec::new();
     let word = |line: &[u8], before: &[u8], end: u8| {
@@ -311,7 +337,7 @@ mod tests {
     fn a_name_that_a_file_serves_is_not_node_exporters() {
         let text = "# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\n# TYPE node_scrape_collector_success gauge\n\
                     node_scrape_collector_success{collector=\"on\"} 0\n";
-        let live = read(text.as_bytes()).unwrap();
+        let live = read(&mut text.as_bytes()).unwrap();
         for (name, collector, held, owns) in [
             ("a", "off", "", true),
             ("a", "off", "b", true),

@@ -15,12 +15,14 @@
 //! - [`exposition`]: families, text to families, families to text, the rules. Pure.
 //! - [`exporter`]: a live node_exporter, asked what it serves.
 //! - [`textfile`]: the directory: headers, locks, atomic publishing. The one door.
+//! - [`verify`]: what a live node_exporter serves beside what the directory holds.
 //! - [`config`]: collector files: YAML, checked types, who may write them. Knows no module.
 //! - [`schedule`]: slots and what is due. Pure.
 //! - [`collect`]: the modules (netstat, ping, command, file), their table, and the runner around each.
 //! - [`push`]: groups as a Pushgateway has them. Pure, but for the host's own names.
 //! - [`exec`]: a job of `promdrop exec`: how it is started and waited for, and what its file tells of it.
 //! - [`migrate`]: a crontab to collectors and jobs of promdrop's. Pure.
+//! - [`doctor`]: what is broken on a host, from the definitions to a scrape.
 //! - [`cli`] and [`commands`]: arguments, and one file a subcommand; the only place that prints.
 
 pub mod cli;
@@ -28,6 +30,7 @@ pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod diagnostic;
+pub mod doctor;
 pub mod exec;
 pub mod exporter;
 pub mod exposition;
@@ -36,3 +39,4 @@ pub mod migrate;
 pub mod push;
 pub mod schedule;
 pub mod textfile;
+pub mod verify;

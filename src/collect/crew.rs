@@ -59,6 +59,21 @@ impl<'scope, 'env> Crew<'scope, 'env> {
         self.start_waiting();
     }
 
+    /// Has `work` done beside the collectors, whose end rings the alarm, too. Without a thread for it, it is done here.
+    pub fn beside(&self, work: impl FnOnce() + Send + 'scope) {
+        let alarm = self.alarm;
+        let work = Arc::new(Mutex::new(Some(work)));
+        let do_it = move || {
+            let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // Whoever waits for what comes of it sees that nothing does.
+            let _ = catch_unwind(AssertUnwindSafe(|| work.map(|work| work())));
+            alarm.ring();
+        };
+        if Builder::new().spawn_scoped(self.scope, do_it.clone()).is_err() {
+            do_it();
+        }
+    }
+
     /// Forgets who waits.
     pub fn start_no_more(&mut self) {
         for (stem, _) in self.waiting.drain(..) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::health::seconds;
 use crate::exposition::{Descriptor, Family, Kind};
-use crate::schedule::Slots;
+use crate::schedule::{Slots, millis};
 use crate::textfile::{self, Directory, Others};
 
 /// The age of promdrop.prom. A host where nothing has run for so long has other news than this.
@@ -37,6 +37,45 @@ const FOREIGN_FILES: Descriptor = Descriptor {
     kind: Kind::Gauge,
 };
 
+const VERIFY_SUCCESS: Descriptor = Descriptor {
+    name: "promdrop_verify_success",
+    help: "Whether the last scrape of node_exporter that promdrop compared with its files held each of them with all its series.",
+    kind: Kind::Gauge,
+};
+const VERIFY_LAST_RUN: Descriptor = Descriptor {
+    name: "promdrop_verify_last_run_timestamp_seconds",
+    help: "When promdrop last compared a scrape of node_exporter with its files, in seconds since the epoch.",
+    kind: Kind::Gauge,
+};
+
+/// What came of a comparison of a scrape with promdrop's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verification {
+    /// Whether all of it was there.
+    pub success: bool,
+    /// When it ended, in ms since the epoch.
+    pub at: u64,
+}
+
+impl Verification {
+    /// The last one that promdrop.prom tells of.
+    pub fn published(directory: &Directory) -> Option<Self> {
+        let families = directory.previous(textfile::RUN_FILE).ok()??.own_families()?;
+        let value = |descriptor: &Descriptor| {
+            let family = families.iter().find(|family| family.name == descriptor.name)?;
+            Some(family.samples.first()?.value)
+        };
+        let at = Duration::try_from_secs_f64(value(&VERIFY_LAST_RUN)?).ok()?;
+        Some(Self { success: value(&VERIFY_SUCCESS)? == 1.0, at: millis(at) })
+    }
+
+    /// Whether it is worth saying after `last`: another result, or another hour.
+    pub fn is_news(&self, last: Option<&Self>) -> bool {
+        let hour = |verification: &Self| slots().at(verification.at);
+        last.is_none_or(|last| last.success != self.success || hour(last) != hour(self))
+    }
+}
+
 /// A run.
 #[derive(Debug)]
 pub struct Overall {
@@ -52,6 +91,8 @@ pub struct Overall {
     pub failed: usize,
     /// What else the directory holds, where it could be told.
     pub others: Option<Others>,
+    /// What came of the last comparison with a scrape, where that is asked for.
+    pub verification: Option<Verification>,
 }
 
 /// How often it is told of at least, though no collector is due: what it says of the files of others changes.
@@ -107,6 +148,10 @@ impl Overall {
             one(&DURATION, self.took.as_secs_f64()),
             counts(&DEFINITIONS, "state", &states),
         ];
+        if let Some(Verification { success, at }) = self.verification {
+            families.push(one(&VERIFY_SUCCESS, f64::from(u8::from(success))));
+            families.push(one(&VERIFY_LAST_RUN, seconds(at)));
+        }
         // Better no number than a wrong one.
         if let Some(Others { harmless, reject, distort, poison, unproven }) = self.others {
             let classes = [
@@ -130,10 +175,22 @@ mod tests {
     fn what_could_not_be_told_of_the_files_of_others_is_not_told() {
         let took = Duration::ZERO;
         let names = |others| {
-            let overall = Overall { began: 0, took, enabled: 0, disabled: 0, failed: 0, others };
+            let overall =
+                Overall { began: 0, took, enabled: 0, disabled: 0, failed: 0, others, verification: None };
             overall.families().into_iter().map(|family| family.name).collect::<Vec<_>>()
         };
         let (without, with) = (names(None), names(Some(Others::default())));
         assert_eq!(with.strip_prefix(&*without), Some(&[FOREIGN_FILES.name.into()][..]));
+    }
+
+    #[test]
+    fn a_verification_is_news_when_it_changes_and_hourly() {
+        let of = |success, at| Verification { success, at };
+        let hour = 3_600_000;
+        let failed = of(false, 10 * hour + 5_000);
+        assert!(failed.is_news(None));
+        assert!(failed.is_news(Some(&of(true, 10 * hour))));
+        assert!(!failed.is_news(Some(&of(false, 10 * hour))));
+        assert!(failed.is_news(Some(&of(false, 10 * hour - 5_000))));
     }
 }

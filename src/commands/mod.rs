@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod check;
+pub mod doctor;
 pub mod exec;
 mod input;
 pub mod lint;
@@ -55,6 +56,7 @@ pub fn dispatch(cli: &Cli, refused: Option<Failed>) -> ExitCode {
         Command::Exec(arguments) => exec::run(places, arguments),
         Command::Check { paths, name } => check::run(paths, name.as_deref(), &places.collectors_dir),
         Command::Prune { all, dry_run } => prune::run(places, *all, *dry_run),
+        Command::Doctor { json } => doctor::run(places, *json),
         Command::Status { json } => status::run(places, *json),
         Command::Lint { paths, json, strict } => lint::run(paths, places, *json, *strict),
         Command::Migrate(arguments) => migrate::run(arguments),

@@ -80,6 +80,12 @@ impl Directory {
         Err(Error::new(Class::Conflict, self.path(), message, "see what else writes there"))
     }
 
+    /// What would have to go, by what was seen last.
+    pub(super) fn to_withdraw(&self, claims: &Claims) -> Vec<Withdrawn> {
+        let (found, _) = self.clashes(&self.survey());
+        self.losses(&found, claims)
+    }
+
     /// What has to go of promdrop's files, each with its reasons.
     fn losses(&self, found: &[Meeting], claims: &Claims) -> Vec<Withdrawn> {
         let mut losses: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();

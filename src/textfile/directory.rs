@@ -41,6 +41,19 @@ pub struct Directory {
     pub(super) live: OnceLock<Result<Live, exporter::Error>>,
 }
 
+/// Which directory it is, and who may do what with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Device and inode.
+    pub inode: (u64, u64),
+    /// Its mode.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
 /// What becomes of a regular file without promdrop's header where promdrop is to publish one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
@@ -65,6 +78,11 @@ impl Stamp {
         let modified = (stat.st_mtime, stat.st_mtime_nsec);
         Self(stat.st_dev, stat.st_ino, stat.st_size, modified, (stat.st_ctime, stat.st_ctime_nsec))
     }
+
+    /// When the content was last changed.
+    pub(super) fn modified(self) -> (i64, i64) {
+        self.3
+    }
 }
 
 impl Directory {
@@ -73,13 +91,22 @@ impl Directory {
     /// # Errors
     /// Where it is missing, no directory, or open to anyone's files: writable by all without the sticky bit.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let directory = Self::open_checked(path)?;
+        directory.share_lock_file();
+        Ok(directory)
+    }
+
+    /// As [`open`](Self::open), where nothing is to be published.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_checked(path: &Path) -> Result<Self, Error> {
         let directory = Self::open_to_look(path)?;
         if directory.stat.st_mode & 0o1002 == 0o002 {
             let message = "anyone can replace the files in this directory";
             let cure = format!("chmod o-w {}", path.display());
             return Err(Error::new(Class::Refused, path, message, cure));
         }
-        directory.share_lock_file();
         Ok(directory)
     }
 
@@ -138,6 +165,12 @@ impl Directory {
     /// How long publishing waits for its lock.
     pub(super) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// What it is, as it was when it was opened.
+    pub fn status(&self) -> Status {
+        let FileStat { st_mode: mode, st_uid: uid, st_gid: gid, .. } = self.stat;
+        Status { inode: (self.stat.st_dev, self.stat.st_ino), mode, uid, gid }
     }
 
     /// The path it was opened by.

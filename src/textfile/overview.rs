@@ -49,6 +49,54 @@ impl Directory {
     }
 }
 
+/// A file of promdrop's as it stands there, with all that it holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Own {
+    /// Its name.
+    pub file: String,
+    /// Its header.
+    pub header: Header,
+    /// When it was last written, by its times: seconds and nanoseconds since the epoch.
+    pub modified: (i64, i64),
+    /// Its mode, owner and group.
+    pub access: (u32, u32, u32),
+    /// All of it.
+    pub text: Vec<u8>,
+}
+
+/// The header and the text of a file.
+type Whole = (Header, Vec<u8>);
+
+impl Directory {
+    /// All files of promdrop's that can be read, in the order of their names.
+    ///
+    /// # Errors
+    /// Where the directory can't be listed.
+    pub fn own_files(&self) -> Result<Vec<Own>, Error> {
+        let mut survey = Survey::new(MAX_FILE as u64);
+        survey.refresh(self, |name, text| {
+            let Claim::Ours(header) = Header::claim(text, name.to_str()?) else { return None };
+            let mut whole = Vec::new();
+            text.each(&mut |piece| {
+                whole.extend_from_slice(piece);
+                ControlFlow::Continue(())
+            });
+            Some((*header, whole))
+        })?;
+        let own = |(name, entry): (&OsStr, &Entry<Option<Whole>>)| {
+            let (header, text) = entry.content.text()?.as_ref().filter(|_| !entry.is_link)?;
+            Some(Own {
+                file: name.to_str()?.to_owned(),
+                header: header.clone(),
+                modified: entry.modified()?,
+                access: (entry.mode, entry.uid, entry.gid),
+                text: text.clone(),
+            })
+        };
+        Ok(survey.entries().filter_map(own).collect())
+    }
+}
+
 impl Holder {
     fn of(entry: &Entry<Holder>) -> Self {
         // promdrop publishes no links.

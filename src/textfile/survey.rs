@@ -248,6 +248,11 @@ impl<T> Entry<T> {
         }
     }
 
+    /// When its content was last changed, in seconds and nanoseconds since the epoch.
+    pub(super) fn modified(&self) -> Option<(i64, i64)> {
+        self.stamp.map(Stamp::modified)
+    }
+
     /// Whether a watch on the directory tells of every change of it.
     fn is_watched(&self) -> bool {
         // What hindered may have gone with no trace, and what a link leads to is somewhere else.

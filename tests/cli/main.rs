@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout, dead_code)]
 
 mod config;
+mod doctor;
 mod lint;
 mod man;
 mod migrate;

@@ -22,6 +22,10 @@ fn names_types_and_help_texts_never_change() {
         );
         host.collector("command", "module: command\ncommand: {shell: echo 'a 1'}\n");
         host.run_well(&["netstat", "ping", "command"]);
+        // Whatever comes of it.
+        let mut verified = host.run();
+        verified.args(["command", "--verify", "http://127.0.0.1:1/metrics"]).stderr(Stdio::null());
+        assert_eq!(verified.status().unwrap().code(), Some(1));
         let mut push = host.promdrop().args(["push", "job/x"]).stdin(Stdio::null()).spawn().unwrap();
         assert!(push.wait().unwrap().success());
         let pushed = Group::parse("job/x").unwrap().file();

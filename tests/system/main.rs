@@ -15,6 +15,7 @@ mod cumulative;
 mod debian_scripts;
 mod defaults;
 mod differential;
+mod doctor;
 mod end_to_end;
 mod examples;
 mod exec;

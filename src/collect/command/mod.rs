@@ -4,6 +4,7 @@
 //! it), and that once more as the `launch`er that becomes the command. Of what the command printed it makes families
 //! by the format that the definition names ([`output`](super::output)).
 
+pub mod ask;
 mod fields;
 pub(crate) mod launch;
 pub mod limits;

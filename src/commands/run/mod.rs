@@ -6,6 +6,7 @@
 
 mod order;
 mod pass;
+mod proof;
 
 use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal as _;
@@ -34,6 +35,7 @@ use crate::schedule::{Slots, Ticks};
 use crate::textfile::{Audit, Directory, Fate, Others, Sweep, Withdrawn};
 use order::Order;
 use pass::{Due, Pass, check_names};
+use proof::Proof;
 
 /// While a collector runs there is a pass so often, as there would be by the timer.
 const TICK: Duration = Duration::from_secs(15);
@@ -71,6 +73,7 @@ fn try_run(places: &Places, order: &Order<'_>) -> Result<u8, String> {
         is_settled: true,
         started: HashMap::new(),
         told: HashSet::new(),
+        proof: order.verify.map(|url| Proof::new(url, &directory)),
     };
     Ok(thread::scope(|scope| shift.serve(Crew::new(scope, &alarm, order.jobs), &alarm, loaded)))
 }
@@ -94,6 +97,8 @@ struct Shift<'env> {
     started: HashMap<Stem, u64>,
     /// What is said once, however many passes find it.
     told: HashSet<String>,
+    /// Whether node_exporter serves what was published, where that is to be looked at.
+    proof: Option<Proof<'env>>,
 }
 
 /// What there is to say of what was run from one pass on.
@@ -117,7 +122,7 @@ impl<'env> Shift<'env> {
             if !self.wait(&mut crew, alarm, next) {
                 break;
             }
-            self.settle();
+            self.settle(&mut crew);
             if let Err(error) = self.directory.check_place() {
                 // Nobody would read what is published now. The next process opens what is there then.
                 self.fail(format_args!("promdrop: {error}"));
@@ -146,10 +151,11 @@ impl<'env> Shift<'env> {
             }
             self.hear(crew);
             if crew.is_idle() {
-                self.settle();
+                self.settle(crew);
                 // A slot that has begun meanwhile found this promdrop running, and no other was started for it.
                 let is_late = next.is_some_and(|next| next <= now());
-                if stopped || next.is_none() || self.ticks.is_none() && !is_late {
+                let is_over = stopped || next.is_none() || self.ticks.is_none() && !is_late;
+                if is_over && !self.proof.as_ref().is_some_and(Proof::is_in_progress) {
                     return false;
                 }
             }
@@ -190,6 +196,26 @@ impl<'env> Shift<'env> {
                 self.started.remove(&stem);
             }
             report.iter().for_each(|report| self.tell(report));
+        }
+        self.hear_proof(crew);
+    }
+
+    /// Tells of what came of the comparison with a scrape, and publishes it.
+    fn hear_proof<'scope>(&mut self, crew: &Crew<'scope, 'env>) {
+        let Some(proof) = &mut self.proof else { return };
+        let Some(heard) = proof.hear(self.watched) else { return };
+        if !heard.verification.success {
+            self.status = FAILED;
+        }
+        heard.lines.iter().for_each(complain);
+        let published = proof.publish(self.directory).and_then(|()| finish(self.directory));
+        if let Err(error) = published {
+            self.fail(format_args!("promdrop: {error}"));
+        }
+        if let Some(proof) = &mut self.proof
+            && !self.stop.is_raised()
+        {
+            proof.go_on(self.directory, crew);
         }
     }
 
@@ -314,16 +340,22 @@ impl<'env> Shift<'env> {
     }
 
     /// Publishes what there is to say of the run as a whole, and makes all that was published last.
-    fn settle(&mut self) {
+    fn settle<'scope>(&mut self, crew: &mut Crew<'scope, 'env>) {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
         if let Some(Batch { began, clock, source, enabled, disabled, failed, others }) = self.batch.take()
             && !self.stop.is_raised()
         {
-            let overall = Overall { began, took: clock.elapsed(), enabled, disabled, failed, others };
+            let verification = self.proof.as_ref().and_then(Proof::last);
+            let took = clock.elapsed();
+            let overall = Overall { began, took, enabled, disabled, failed, others, verification };
             if let Err(error) = overall.publish(self.directory, &source) {
                 self.fail(format_args!("promdrop: {error}"));
+            }
+            // A scrape may take its time, and holds up nobody: what comes of it is told when it is there.
+            if let Some(proof) = &mut self.proof {
+                proof.begin(overall, source, self.directory, crew);
             }
         }
         if let Err(error) = finish(self.directory) {

@@ -22,6 +22,8 @@ pub struct Order<'a> {
     pub names: &'a [String],
     /// How many at the same time.
     pub jobs: usize,
+    /// The node_exporter that is to serve what was published.
+    pub verify: Option<&'a str>,
     /// How often to look for what is due, and for how long.
     repeat: Option<(Duration, Duration)>,
 }
@@ -40,7 +42,8 @@ impl<'a> Order<'a> {
             }
             _ => None,
         };
-        Some(Self { names: &arguments.names, jobs: usize::from(arguments.jobs), repeat })
+        let verify = arguments.verify.as_deref();
+        Some(Self { names: &arguments.names, jobs: usize::from(arguments.jobs), verify, repeat })
     }
 
     /// Whether `name` is asked for.
