@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod check;
+pub mod completions;
 pub mod exec;
 mod input;
 pub mod lint;
@@ -51,6 +52,7 @@ pub fn dispatch(cli: &Cli) -> ExitCode {
         Command::Status { json } => status::run(places, *json),
         Command::Lint { paths, json, strict } => lint::run(paths, places, *json, *strict),
         Command::Migrate(arguments) => migrate::run(arguments),
+        Command::Completions { shell } => completions::run(*shell),
     }
 }
 
