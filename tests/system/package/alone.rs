@@ -75,7 +75,8 @@ impl Drop for Names {
 }
 
 #[test]
-fn the_static_build_needs_no_library_and_finds_names_of_hosts_and_users() {
+#[ignore = "builds all once more, two minutes of one core: tests/run --long"]
+fn long_the_static_build_needs_no_library_and_finds_names_of_hosts_and_users() {
     // Without optimisation and what a debugger wants, which change nothing here but how long it takes.
     let mut build = Command::new(repository("packaging/static/build"));
     printed(build.args(["--quiet", "--profile=dev"]).env("CARGO_PROFILE_DEV_DEBUG", "0"));

@@ -34,6 +34,18 @@ fn the_package_holds_the_program_and_all_that_belongs_to_it() {
         there.retain(|name| !name.contains(".service") && !name.contains(".timer"));
         assert_eq!(shown.collect::<Vec<_>>(), there);
     }
+    // Whatever there is of it: the schema, the rules, the dashboard.
+    let (shared, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|path| path.starts_with("/usr/share/promdrop/"));
+    let mut there: Vec<String> = ["schema", "prometheus", "grafana"]
+        .iter()
+        .filter_map(|folder| Some(repository("packaging").join(folder)).filter(|folder| folder.is_dir()))
+        .flat_map(|folder| names(&folder))
+        .filter(|name| name.ends_with(".json") || name.ends_with(".yml"))
+        .map(|name| format!("/usr/share/promdrop/{name}"))
+        .collect();
+    there.sort();
+    assert_eq!(shared, there);
     let wanted = "\
         /etc/cron.d/promdrop \
         /etc/default/promdrop \
