@@ -73,7 +73,8 @@ fn installed_before_node_exporter(machine: &Machine) {
     await_success(machine);
     assert_eq!(timer(machine), "enabled active");
     assert_eq!(machine.sh("systemctl is-failed promdrop.service || true"), "inactive\n");
-    let verified = machine.sh("systemd-analyze verify promdrop.service promdrop.timer 2>&1");
+    let verified =
+        machine.sh("cd /usr/lib/systemd/system; systemd-analyze verify promdrop.service promdrop.timer 2>&1");
     assert_eq!(verified, "");
 }
 

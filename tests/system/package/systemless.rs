@@ -49,7 +49,7 @@ fn real_cron_runs_the_installed_line_and_removal_ends_what_it_runs() {
 
     // The run that published goes on for most of the minute, and would publish again.
     machine.sh("dpkg --remove promdrop 2>&1");
-    let running = machine.attempt("pgrep --full 'promdrop run'");
+    let running = machine.attempt("pgrep --full '[p]romdrop run'");
     assert_eq!(String::from_utf8_lossy(&running.stdout), "");
     assert_eq!(machine.sh(&format!("ls -A {DIRECTORY}")), "");
     let line = line(&machine);
