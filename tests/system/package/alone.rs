@@ -15,7 +15,7 @@ use crate::support::{need, wait_for};
 
 const PING: &str = "module: ping\nping: {count: 1, targets: [hosts.example.net, dns.example.net]}\n";
 const VERSION: &str = "module: command\nuser: worker\ncommand:\n  argv: [/bin/promdrop, --version]\n  \
-                       output: {format: regex, pattern: 'promdrop (\\d+)[.]', name: major_version, value: '1'}\n";
+                       output: {format: regex, pattern: 'promdrop (?P<major>\\d+)[.]', name: major_version, value: major}\n";
 
 /// A root that holds the program, and the few files that say what names mean.
 fn root(program: &Path) -> TempDir {
