@@ -208,6 +208,16 @@ pub enum Command {
         after_help = "Example, of a user's crontab:\n  crontab -l -u bob | promdrop migrate --user bob"
     )]
     Migrate(Migrate),
+    /// Print a script by which a shell completes promdrop's commands and options
+    ///
+    /// Debian's package brings those of bash, fish and zsh.
+    #[command(after_help = "Example, for one user of bash:\n  \
+                            promdrop completions bash > ~/.local/share/bash-completion/completions/promdrop")]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What `promdrop run` is told.

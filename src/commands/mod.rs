@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod check;
+pub mod completions;
 pub mod doctor;
 pub mod exec;
 mod input;
@@ -60,6 +61,7 @@ pub fn dispatch(cli: &Cli, refused: Option<Failed>) -> ExitCode {
         Command::Status { json } => status::run(places, *json),
         Command::Lint { paths, json, strict } => lint::run(paths, places, *json, *strict),
         Command::Migrate(arguments) => migrate::run(arguments),
+        Command::Completions { shell } => completions::run(*shell),
     }
 }
 

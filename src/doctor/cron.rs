@@ -139,8 +139,7 @@ mod tests {
     use super::*;
 
     const GOOD: Standing = Standing { form: Form::System, uid: 0, mode: 0o644 };
-    const LINE: &str =
-        "* * * * *  root  test -d /run/systemd/system || exec promdrop run --every 15s --for 1m\n";
+    const LINE: &str = "* * * * *  root  test -d /run/systemd/system || ! command -v promdrop >/dev/null || exec promdrop run --every 15s --for 1m\n";
 
     fn why(path: &str, text: &str, standing: Standing) -> Option<String> {
         let found = of(Path::new(path), text, standing);

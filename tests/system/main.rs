@@ -30,6 +30,7 @@ mod limits;
 mod lint;
 mod many;
 mod netstat;
+mod package;
 mod packaging;
 mod ping;
 mod push;
