@@ -124,7 +124,7 @@ impl Machine {
         let mut command = Command::new("nsenter");
         command
             .args(["--target", &self.leader.to_string(), "--mount", "--uts", "--ipc", "--net", "--pid"])
-            .args(["--cgroup", "--root", "--wd=/", program])
+            .args(["--cgroup", "--root", program])
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")
