@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exec::turn::Lock;
 
@@ -28,7 +28,34 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The two directories and node_exporter; each also an environment variable.
+impl Cli {
+    /// The variables that say where things are.
+    pub fn variables() -> Vec<String> {
+        let command = Self::command();
+        let named = command.get_arguments().filter_map(|argument| argument.get_env());
+        named.map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Reads the command line. What neither it nor the environment says is as the variables `defaults` say.
+    ///
+    /// # Errors
+    /// For wrong arguments; and for help and version, which are its text.
+    pub fn read(defaults: &[(String, String)]) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        for (variable, value) in defaults {
+            let argument =
+                command.get_arguments().find(|argument| argument.get_env() == Some(variable.as_ref()));
+            if let Some(id) = argument.map(|argument| argument.get_id().clone()) {
+                let value = value.clone();
+                command = command.mut_arg(id, |argument| argument.default_value(value));
+            }
+        }
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// The two directories and node_exporter; each also an environment variable, which `/etc/default/promdrop` may set.
 #[derive(Debug, Args)]
 pub struct Places {
     /// Where the .prom files go: node_exporter's --collector.textfile.directory

@@ -23,7 +23,7 @@ use crate::collect::health;
 use crate::collect::runner::{Report, now};
 use crate::collect::{Collector, read_module};
 use crate::config::fields::Stem;
-use crate::config::load::{Loaded, load_directory};
+use crate::config::load::{Failed, Loaded, load_directory};
 use crate::config::yaml::Wrong;
 use crate::diagnostic::{self, Problem, printable};
 use crate::exec::life;
@@ -37,9 +37,16 @@ const FAILED: u8 = 1;
 /// Usage or configuration.
 const USAGE: u8 = 2;
 
-/// Does what the command line says; the exit status.
-pub fn dispatch(cli: &Cli) -> ExitCode {
+/// Does what the command line says; the exit status. `refused` is what is wrong with `/etc/default/promdrop`: nobody knows
+/// where things are then, and nothing is done; but a job runs all the same.
+pub fn dispatch(cli: &Cli, refused: Option<Failed>) -> ExitCode {
     let places = &cli.places;
+    if let Some(refused) = refused {
+        complain(&refused);
+        if !matches!(cli.command, Command::Exec(_)) {
+            return ExitCode::from(USAGE);
+        }
+    }
     match &cli.command {
         Command::Run(arguments) => run::run(places, arguments),
         Command::Test { name } => test::run(places, name),

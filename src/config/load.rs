@@ -212,7 +212,7 @@ fn decode<M>(
 
 /// The text of the file at `path`, if `judge` has nothing against it; else the problem, and as much of the text as
 /// shows it.
-fn read_text(
+pub(super) fn read_text(
     path: &Path,
     judge: impl FnOnce(&fs::Metadata) -> Result<(), Wrong>,
 ) -> Result<String, (String, Problem)> {
@@ -268,15 +268,11 @@ fn read_bytes(
     let (file, metadata) = open_regular(path).map_err(unreadable)?;
     if !metadata.is_file() {
         let message = format!("this is {}, not a regular file", trust::kind_word(&metadata));
-        return Err(Problem::whole(message, "write the definition to a regular file"));
+        return Err(Problem::whole(message, "put a regular file in its place"));
     }
     judge(&metadata).map_err(|wrong| Problem::whole(wrong.message, wrong.cure))?;
-    let too_large = || {
-        Problem::whole(
-            "the file is larger than 1 MiB",
-            "a collector's file is a few lines: is it the right one?",
-        )
-    };
+    let too_large =
+        || Problem::whole("the file is larger than 1 MiB", "it should be a few lines: is it the right one?");
     if metadata.len() > MAX_SIZE {
         return Err(too_large());
     }

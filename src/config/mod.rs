@@ -1,8 +1,10 @@
-//! Collector files: what stands in `collectors.d/*.yaml`, read and checked.
+//! Collector files: what stands in `collectors.d/*.yaml`, read and checked; and `/etc/default/promdrop`, which says where
+//! things are.
 //!
 //! Nothing here knows a module: the header is read here, and a module's own section is handed to a function that
 //! the caller passes in, so that each module owns the structure of its section.
 
+pub mod defaults;
 pub mod fields;
 pub mod header;
 pub mod load;

@@ -30,6 +30,14 @@ pub fn program(program: &Path, run_as: Option<&str>) -> Result<(), Wrong> {
     walk(program, &trusted).map(drop)
 }
 
+/// Checks that nobody but root could change the file at `path`, or put another in its place.
+///
+/// # Errors
+/// As [`program`].
+pub fn file(path: &Path) -> Result<(), Wrong> {
+    program(path, None)
+}
+
 /// Checks that nobody but root could change what stands in the directory `path`, or put another in its place.
 ///
 /// # Errors

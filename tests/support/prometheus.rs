@@ -48,16 +48,26 @@ impl Prometheus {
 
     /// Starts it on a free port with this configuration.
     pub fn start_with(text: &str) -> Self {
+        Self::start_as(&["--storage.tsdb.path=data"], text, "")
+    }
+
+    /// As [`start_with`](Self::start_with), with more `arguments`, in a folder of its own where `rules.yml` has the text
+    /// `rules`.
+    pub fn start_as(arguments: &[&str], text: &str, rules: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let config = dir.path().join("prometheus.yml");
-        fs::write(&config, text).unwrap();
+        fs::write(dir.path().join("prometheus.yml"), text).unwrap();
+        fs::write(dir.path().join("rules.yml"), rules).unwrap();
         let mut command = Command::new(part("bookworm", "prometheus"));
-        command.arg(format!("--config.file={}", config.display()));
-        command.arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
+        command.current_dir(dir.path()).arg("--config.file=prometheus.yml").args(arguments);
         let server = Server::start(command, 0, &dir.path().join("prometheus.log"));
         // It listens before it has read its storage, and answers 503 until then.
         wait_for(PATIENCE, "Prometheus is ready", || server.ask("/-/ready"));
         Self { server, _dir: dir }
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.server.address.port()
     }
 
     /// What it tells of itself.
