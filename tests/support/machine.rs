@@ -133,6 +133,11 @@ impl Machine {
         command
     }
 
+    /// The number of its first process.
+    pub fn leader(&self) -> u32 {
+        self.leader
+    }
+
     /// Its network.
     pub fn network(&self) -> Namespace {
         Namespace::of(self.leader)

@@ -32,6 +32,7 @@ mod packaging;
 mod ping;
 mod push;
 mod reserved;
+mod rollout;
 mod scale;
 mod scene;
 mod scripts;

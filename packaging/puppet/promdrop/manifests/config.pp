@@ -3,19 +3,27 @@
 class promdrop::config {
   $present = $promdrop::ensure == 'present'
   $directory = $promdrop::directory
-  $dropins = '/etc/systemd/system/promdrop.service.d'
+  $units = '/etc/systemd/system'
+  $dropins = "${units}/promdrop.service.d"
   # The unit's own directory, where root needs no power to write.
   $usual = $directory == '/var/lib/prometheus/node-exporter' and $promdrop::owner == 'root'
 
+  $own = $promdrop::systemd and $promdrop::install == 'none' and !$promdrop::host['packaged_units']
+
   # Each file's text, and whether there is to be such a file.
-  $files = {
+  $plain = {
     '/etc/default/promdrop'         => [epp('promdrop/default.epp'), true],
-    # What lies in memory is gone with each boot.
-    '/etc/tmpfiles.d/promdrop.conf' => [epp('promdrop/tmpfiles.epp'), $directory =~ /\A\/(run|var\/run|dev\/shm)\//],
-    "${dropins}/textfile.conf"      => [epp('promdrop/textfile.conf.epp'), $promdrop::systemd and !$usual],
-    "${dropins}/commands.conf"      => [file('promdrop/commands.conf'), $promdrop::systemd and $promdrop::commands_sandbox],
-    "${dropins}/netns.conf"         => [file('promdrop/netns.conf'), $promdrop::systemd and $promdrop::netns_sandbox],
+    '/etc/tmpfiles.d/promdrop.conf' => [epp('promdrop/tmpfiles.epp'), $promdrop::in_memory],
   }
+  $of_systemd = {
+    "${units}/promdrop.service" => [file('promdrop/promdrop.service'), $own],
+    "${units}/promdrop.timer"   => [file('promdrop/promdrop.timer'), $own],
+    "${dropins}/textfile.conf"  => [epp('promdrop/textfile.conf.epp'), !$usual],
+    "${dropins}/commands.conf"  => [file('promdrop/commands.conf'), $promdrop::commands_sandbox],
+    "${dropins}/netns.conf"     => [file('promdrop/netns.conf'), $promdrop::netns_sandbox],
+    "${dropins}/options.conf"   => [epp('promdrop/options.conf.epp'), !$promdrop::service_options.empty],
+  }
+  $files = $promdrop::systemd ? { true => $plain + $of_systemd, default => $plain }
   $files.each |$path, $file| {
     $state = ($present and $file[1]) ? { true => 'file', default => 'absent' }
     file { $path:
@@ -39,7 +47,7 @@ class promdrop::config {
       command     => ['systemctl', 'daemon-reload'],
       path        => $promdrop::path,
       refreshonly => true,
-      subscribe   => ([$dropins] + $files.keys.filter |$path| { $path.match(/\.service\.d\//) }).map |$path| { File[$path] },
+      subscribe   => File[[$dropins] + $of_systemd.keys],
     }
   }
 
