@@ -75,7 +75,8 @@ impl Machine {
     /// One without systemd, where nothing runs but what is started.
     #[track_caller]
     pub fn without_systemd(options: &[&str]) -> Self {
-        Self::start(&[options, &["--as-pid2", "sleep", "infinity"]].concat(), "sleep")
+        // systemd-nspawn's own first process, by whose death all others die at once.
+        Self::start(&[options, &["--as-pid2", "sleep", "infinity"]].concat(), "(sd-stubinit)")
     }
 
     fn start(arguments: &[&str], leads: &str) -> Self {
@@ -124,7 +125,7 @@ impl Machine {
         let mut command = Command::new("nsenter");
         command
             .args(["--target", &self.leader.to_string(), "--mount", "--uts", "--ipc", "--net", "--pid"])
-            .args(["--cgroup", "--root", program])
+            .args(["--cgroup", "--root", "--wd", program])
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")

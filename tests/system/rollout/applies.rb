@@ -35,7 +35,7 @@ def apply(leader, manifest, log)
     [$stdout, $stderr].each { |stream| stream.reopen(log) }
     # Only a child is a process of the machine's.
     inner = fork do
-      options = %w[apply --detailed-exitcodes --color=false]
+      options = %w[apply --detailed-exitcodes --color=false --modulepath=/srv/packaging/puppet]
       Puppet::Util::CommandLine.new('puppet', options + ['-e', manifest]).execute
     end
     exit!(Process.wait2(inner)[1].exitstatus || 255)

@@ -1,11 +1,12 @@
-//! What rolls promdrop out to hosts, as it is shipped, by the programs that it is made for.
+//! promdrop rolled out by what fleets use, applied for real on machines of a test's own.
 
 mod fleet;
 mod puppet;
 
-use std::path::{Path, PathBuf};
+/// What Facter finds out for nothing here, some of it by asking clouds.
+const FACTER: &str = r#"facts : { blocklist : [ "EC2", "GCE", "Azure", "Xen", "dmi", "disks", "ssh", "partitions", "hypervisors" ] }"#;
 
-/// A shipped file or folder.
-fn shipped(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name)
+/// The option of systemd-nspawn that shows a machine what is shipped, as /srv/packaging.
+fn with_packaging() -> String {
+    format!("--bind-ro={}/packaging:/srv/packaging", env!("CARGO_MANIFEST_DIR"))
 }
