@@ -10,6 +10,7 @@ mod migrate;
 mod outputs;
 mod push;
 mod run;
+mod schema;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,7 @@
 //! The manual pages and the program say the same.
 
+mod sections;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -14,8 +16,8 @@ use promdrop::exposition::{Harm, Rule};
 
 use crate::support::{need, promdrop};
 
-fn page() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.yaml.5")).unwrap()
+pub fn page() -> String {
+    plain("promdrop.yaml.5")
 }
 
 /// The header keys of the page, each with what its text says.
@@ -24,6 +26,45 @@ fn documented() -> BTreeMap<String, String> {
     let section = page.split(".Sh ").find(|section| section.starts_with("HEADER KEYS\n")).unwrap();
     let items = section.split(".It Ic ").skip(1);
     items.map(|item| (item.split(' ').next().unwrap().to_owned(), item.to_owned())).collect()
+}
+
+/// A page of man, its dashes, backslashes and quotes as a reader sees them.
+pub fn plain(page: &str) -> String {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(page)).unwrap();
+    page.replace("\\-", "-").replace("\\e", "\\").replace("\\(dq", "\"").replace("\\(aq", "'")
+}
+
+/// The defaults that promdrop.yaml(5) states as one word, by the section's name, "" for the header keys, and the key.
+pub fn defaults() -> BTreeMap<(String, String), String> {
+    let page = page().replace("\n.Ql ", " ").replace("\n.Sx ", " ").replace(" .\n", ".\n");
+    let mut found = BTreeMap::new();
+    for section in page.split("\n.S").skip(1) {
+        let title = section.split_once(' ').unwrap().1.lines().next().unwrap();
+        let mut section_is = match title {
+            "HEADER KEYS" => "",
+            "OUTPUT FORMATS" => "prometheus",
+            "Metrics" => "metric",
+            other => other,
+        };
+        for item in section.split("\n.It Ic ").skip(1) {
+            let key = item.split(' ').next().unwrap();
+            // The maps within.
+            section_is = match (section_is, key) {
+                ("ping", "host") => "target",
+                ("target", "count") => "ping",
+                ("command", "cpu") => "rlimits",
+                ("rlimits", "output") => "command",
+                (same, _) => same,
+            };
+            let Some((_, default)) = item.split_once("Default: ") else { continue };
+            let default =
+                default.split(".\n").next().unwrap().split(", ").next().unwrap().trim_end_matches([' ', '.']);
+            if !default.contains([' ', '\n']) && default != "none" {
+                found.insert((section_is.to_owned(), key.to_owned()), default.to_owned());
+            }
+        }
+    }
+    found
 }
 
 fn header(text: &str) -> Header {
@@ -44,7 +85,7 @@ fn the_pages_are_clean_mdoc() {
 }
 
 /// What a program says it knows where it meets `yaml`, which has a key that it doesn't.
-fn known(yaml: &str) -> BTreeSet<String> {
+pub fn known(yaml: &str) -> BTreeSet<String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("x"), yaml).unwrap();
     let check = promdrop().current_dir(dir.path()).args(["check", "x"]).output().unwrap();
@@ -59,7 +100,7 @@ fn known(yaml: &str) -> BTreeSet<String> {
 }
 
 /// The formats that a program knows, told where it meets another.
-fn known_formats() -> Vec<String> {
+pub fn known_formats() -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(
         dir.path().join("x"),
@@ -137,7 +178,7 @@ fn the_page_has_the_keys_of_every_format() {
 
 #[test]
 fn the_page_has_the_options_and_commands_of_the_program() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8")).unwrap();
+    let plain = plain("promdrop.8");
     let command = Cli::command();
     let mut options = BTreeSet::from(["help".to_owned(), "version".to_owned()]);
     let mut words = BTreeSet::new();
@@ -145,7 +186,6 @@ fn the_page_has_the_options_and_commands_of_the_program() {
         options.extend(part.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
     }
     words.extend(command.get_subcommands().map(|part| part.get_name().to_owned()));
-    let plain = page.replace("\\-", "-");
     let documented: BTreeSet<String> = plain
         .lines()
         .filter(|line| line.starts_with(".It Fl "))
@@ -175,8 +215,7 @@ fn the_page_has_the_options_and_commands_of_the_program() {
 /// Each rule with its class and what comes of it, in the program's order.
 #[test]
 fn the_page_has_the_rules_that_the_program_has() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/promdrop.8")).unwrap();
-    let plain = page.replace("\\-", "-").replace("\\e", "\\");
+    let plain = plain("promdrop.8");
     let (_, rules) = plain.split_once("\nThe rules are:\n").unwrap();
     let (rules, _) = rules.split_once("\n.El\n").unwrap();
     let documented: Vec<(&str, &str)> = rules

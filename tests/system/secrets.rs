@@ -63,6 +63,23 @@ print(\"readable\", int(os.access(\"{}\", os.R_OK)))
     assert_nowhere(&run.host, &run.said);
 }
 
+/// The command, its supervisor and promdrop, who all have it in their memory.
+#[test]
+fn nobody_who_holds_it_dumps_core() {
+    let script = "pid=$$; for who in command supervisor promdrop; do \
+                  set -- $(grep ^Max.core /proc/$pid/limits); echo \"core_limit_of_${who}_bytes $5\"; \
+                  set -- $(grep ^PPid /proc/$pid/status); pid=$2; done";
+    let host = host();
+    let yaml = with_key(&host, "", script, "");
+    let run = Single::run_on(host, &yaml);
+    run.ended("success");
+    for who in ["command", "supervisor", "promdrop"] {
+        // The limit by which the kernel gives a pipe's program nothing either.
+        assert_eq!(run.value(&format!("core_limit_of_{who}_bytes")), 1.0, "{who}");
+    }
+    assert_nowhere(&run.host, &run.said);
+}
+
 #[test]
 fn whatever_is_shown_hides_it() {
     for (script, output) in [

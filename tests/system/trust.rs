@@ -8,6 +8,8 @@ use std::path::Path;
 use promdrop::config::load::{LoadError, Loaded, load_directory};
 use promdrop::config::trust;
 
+use crate::support::promdrop;
+
 const SOMEBODY: Option<u32> = Some(4_000_001);
 
 fn load(dir: &Path) -> Result<Loaded<()>, LoadError> {
@@ -60,6 +62,17 @@ fn a_definition_that_others_can_write_is_refused_and_its_text_not_shown() {
     mode(&file, 0o600);
     chown(&file, SOMEBODY, None).unwrap();
     assert!(refusal(&d).contains(&format!("its owner, uid 4000001 (mode 0600)\n   = chown root:root {at}")));
+}
+
+/// It may be a draft, or the temporary file of a tool that asks before it installs it. What is run is asked about.
+#[test]
+fn a_single_file_is_checked_whoever_wrote_it() {
+    let dir = collectors();
+    let file = dir.path().join("d/x.yaml");
+    fs::write(&file, "module: netstat\n").unwrap();
+    mode(&file, 0o666);
+    let check = |path: &Path| promdrop().arg("check").arg(path).status().unwrap().code();
+    assert_eq!((check(&file), check(&dir.path().join("d"))), (Some(0), Some(1)));
 }
 
 #[test]

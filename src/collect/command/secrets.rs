@@ -12,6 +12,7 @@ use memchr::memmem;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
+use super::limits::dump_no_core;
 use crate::collect::{Failure, Outcome};
 use crate::config::trust;
 use crate::config::yaml::{Field, Node, Problems, Section, Value, Wrong, read_map, read_text};
@@ -64,6 +65,10 @@ impl Secrets {
     /// # Errors
     /// Names the variable, what is wrong with its file, and the cure.
     pub fn read(&self) -> Result<Known, Failure> {
+        if !self.0.is_empty() {
+            // From here on this process holds them, as its supervisor will.
+            dump_no_core();
+        }
         let all = self.0.iter().map(|(name, source)| {
             let path = source.path();
             let value = path.and_then(|path| read_file(&path)).map_err(|wrong| {

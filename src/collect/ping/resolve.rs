@@ -189,15 +189,16 @@ mod tests {
 
     #[test]
     fn addresses_of_the_wanted_family_are_taken_one_or_all() {
-        let found = ["0.0.0.0", "2001:db8::1", "192.0.2.1", "2001:db8::1", "192.0.2.2"];
-        let found = found.map(|ip| Address { ip: ip.parse().unwrap(), zone: 0 });
+        let bad = ["0.0.0.0", "224.0.0.1", "255.255.255.255", "ff02::1"];
+        let found = bad.into_iter().chain(["2001:db8::1", "192.0.2.1", "2001:db8::1", "192.0.2.2"]);
+        let found: Vec<_> = found.map(|ip| Address { ip: ip.parse().unwrap(), zone: 0 }).collect();
         let choose = |wanted, all| {
             let host = Host::Name("a".into());
             let chosen = super::choose(found.iter().copied(), &target(wanted, all, host))?;
             Ok(chosen.iter().map(|address| address.ip.to_string()).collect::<Vec<_>>().join(" "))
         };
         assert_eq!(choose(None, false), Ok::<_, String>("2001:db8::1".into()));
-        assert_eq!(choose(Some(Version::V4), false), Ok("192.0.2.1".into()), "not the unspecified one");
+        assert_eq!(choose(Some(Version::V4), false), Ok("192.0.2.1".into()), "none that can not answer");
         assert_eq!(choose(None, true), Ok("2001:db8::1 192.0.2.1 192.0.2.2".into()), "each once");
         assert_eq!(choose(Some(Version::V4), true), Ok("192.0.2.1 192.0.2.2".into()));
     }
