@@ -194,27 +194,22 @@ fn a_hosts_series_die_with_it_and_a_pushgateways_live_on_until_it_dies_with_all_
     in_fresh(|| {
         let centre = Namespace::current();
         centre.ip(&["link add fleet type bridge", "addr add 10.77.0.254/24 dev fleet", "link set fleet up"]);
-        let t0 = std::time::Instant::now();
         let mut hosts = BTreeMap::new();
         for number in 1..=HOSTS {
             hosts.insert(number, Host::start(number, &centre));
         }
-        eprintln!("T {:?}", t0.elapsed());
         roll_out(&hosts);
-        eprintln!("T {:?}", t0.elapsed());
         let gateway = Pushgateway::start_at(CENTRE.into());
         for_all(&mut hosts, |number, host| {
             host.go();
             host.push(number, &gateway);
         });
-        eprintln!("T {:?}", t0.elapsed());
         let prometheus = prometheus(&gateway);
         let mut lines = format!(
             "{:32}{:>8}{:>16}{:>14}{:>16}\n",
             "", "hosts up", "their series", "gateway up", "pushed series"
         );
 
-        eprintln!("T {:?}", t0.elapsed());
         // All there, by both ways, and each with its own number.
         let all: BTreeMap<String, f64> = (1..=HOSTS).map(|n| (format!("host{n}"), rack(n))).collect();
         holds(&prometheus, "count(up{job='fleet'} == 1) == 20 and count(pd_rack{job='fleet'}) == 20");
@@ -229,7 +224,6 @@ fn a_hosts_series_die_with_it_and_a_pushgateways_live_on_until_it_dies_with_all_
         assert_eq!(number(&prometheus, quiet), 60.0, "three collectors on each");
         record(&prometheus, "all are well", &mut lines);
 
-        eprintln!("T {:?}", t0.elapsed());
         // One host dies.
         hosts.remove(&7);
         holds(&prometheus, "up{job='fleet',instance='host7'} == 0");
@@ -243,7 +237,6 @@ fn a_hosts_series_die_with_it_and_a_pushgateways_live_on_until_it_dies_with_all_
         assert_eq!(racks(&prometheus, "pushed"), all);
         record(&prometheus, "host7 is dead", &mut lines);
 
-        eprintln!("T {:?}", t0.elapsed());
         // The gateway dies, and with it what all hosts pushed.
         drop(gateway);
         holds(&prometheus, "up{job='gateway'} == 0 and on() absent({job='pushed'})");
@@ -253,7 +246,6 @@ fn a_hosts_series_die_with_it_and_a_pushgateways_live_on_until_it_dies_with_all_
         left.remove("host7");
         assert_eq!(racks(&prometheus, "fleet"), left);
         record(&prometheus, "the gateway is dead", &mut lines);
-        eprintln!("T {:?}", t0.elapsed());
         println!("{lines}");
     });
 }
