@@ -75,6 +75,11 @@ impl Prometheus {
         self.server.get("/metrics")
     }
 
+    /// The JSON that it answers to `GET path`.
+    pub fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&self.server.get(path)).unwrap()
+    }
+
     /// The instant vector that `expression` gives now.
     pub fn query(&self, expression: &str) -> Vec<Point> {
         let result = self.ask(expression, "vector");
@@ -96,8 +101,7 @@ impl Prometheus {
     /// What `expression` gives now, which must be of type `expected`.
     fn ask(&self, expression: &str, expected: &str) -> Vec<Value> {
         let escaped: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = self.server.get(&format!("/api/v1/query?query={escaped}"));
-        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let answer = self.get(&format!("/api/v1/query?query={escaped}"));
         assert_eq!(answer["data"]["resultType"], expected, "{answer}");
         answer["data"]["result"].as_array().expect("a list of series").clone()
     }
