@@ -75,7 +75,8 @@ impl Machine {
     /// One without systemd, where nothing runs but what is started.
     #[track_caller]
     pub fn without_systemd(options: &[&str]) -> Self {
-        Self::start(&[options, &["--as-pid2", "sleep", "infinity"]].concat(), "sleep")
+        // systemd-nspawn's own first process, by whose death all others die at once.
+        Self::start(&[options, &["--as-pid2", "sleep", "infinity"]].concat(), "(sd-stubinit)")
     }
 
     fn start(arguments: &[&str], leads: &str) -> Self {
@@ -131,6 +132,11 @@ impl Machine {
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null());
         command
+    }
+
+    /// The number of its first process.
+    pub fn leader(&self) -> u32 {
+        self.leader
     }
 
     /// Its network.

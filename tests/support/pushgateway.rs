@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -20,9 +21,20 @@ pub struct Pushgateway {
 impl Pushgateway {
     /// Starts it on a free port.
     pub fn start() -> Self {
+        Self::start_at([127, 0, 0, 1].into())
+    }
+
+    /// Starts it on a free port of `host`.
+    pub fn start_at(host: IpAddr) -> Self {
         let logs = TempDir::new().unwrap();
         let command = Command::new(part("bookworm", "prometheus-pushgateway"));
-        Self { server: Server::start(command, 0, &logs.path().join("log")), _logs: logs }
+        let server = Server::start_at(command, (host, 0).into(), &logs.path().join("log"));
+        Self { server, _logs: logs }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     /// The URL of a path below `/metrics/`.

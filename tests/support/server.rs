@@ -33,16 +33,21 @@ pub struct Server {
 }
 
 impl Server {
+    /// As [`start_at`](Self::start_at), on `port` of 127.0.0.1.
+    pub fn start(command: Command, port: u16, log: &Path) -> Self {
+        Self::start_at(command, SocketAddr::from(([127, 0, 0, 1], port)), log)
+    }
+
     /// Starts `command`, which must log to stderr as Prometheus's servers do and listen where it is told by
-    /// `--web.listen-address`: on `port` of 127.0.0.1, 0 for a free one. Returns once it listens. The log goes to
+    /// `--web.listen-address`: at `address`, on a free port where it has 0. Returns once it listens. The log goes to
     /// `log`.
-    pub fn start(mut command: Command, port: u16, log: &Path) -> Self {
+    pub fn start_at(mut command: Command, address: SocketAddr, log: &Path) -> Self {
         let stderr = File::create(log).unwrap();
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        command.arg(format!("--web.listen-address={address}"));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn();
         let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         // Owned from here on, so that a server that doesn't come up is ended too.
-        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+        let mut server = Self { child, address };
         server.address = wait_for(PATIENCE, "the server listens", || {
             let text = fs::read_to_string(log).unwrap();
             if let Some(status) = server.child.try_wait().unwrap() {

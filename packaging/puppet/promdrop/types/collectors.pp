@@ -1,0 +1,2 @@
+# Definitions by name.
+type Promdrop::Collectors = Hash[Promdrop::Stem, Promdrop::Definition]
