@@ -144,7 +144,8 @@ fn every_command_has_an_example_that_it_takes() {
     let mut shown = BTreeSet::new();
     for line in lines {
         let line = line.trim_matches('"');
-        for part in line.split(" | ").flat_map(|part| part.split("; ")).flat_map(|part| part.split(" && ")) {
+        let parts = Regex::new(r" (?:\||&&|\|\|) |; | >").unwrap();
+        for part in parts.split(line).filter(|part| !part.contains("command -v ")) {
             let Some(at) = part.find("promdrop ") else { continue };
             let cli = Cli::try_parse_from(part[at..].split_whitespace());
             assert!(cli.is_ok(), "{line}: {}", cli.unwrap_err());
@@ -251,6 +252,8 @@ fn the_exit_statuses_are_as_the_page_says() {
         (0, vec!["check".to_owned(), definition("good.yaml")], ""),
         (1, vec!["check".to_owned(), definition("worse.yaml")], ""),
         (2, vec!["check".to_owned(), nowhere.clone()], ""),
+        (0, words("completions bash"), ""),
+        (2, words("completions nonsense"), ""),
         (1, words("status"), ""),
         (2, elsewhere("status"), ""),
         (0, words("prune"), ""),
