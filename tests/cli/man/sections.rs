@@ -142,10 +142,10 @@ fn every_command_has_an_example_that_it_takes() {
     let examples = section("EXAMPLES");
     let lines = examples.lines().filter_map(|line| line.strip_prefix(".Dl "));
     let mut shown = BTreeSet::new();
+    let ends = Regex::new(r" (?:\||&&|\|\|) |; | >").unwrap();
     for line in lines {
         let line = line.trim_matches('"');
-        let parts = Regex::new(r" (?:\||&&|\|\|) |; | >").unwrap();
-        for part in parts.split(line).filter(|part| !part.contains("command -v ")) {
+        for part in ends.split(line).filter(|part| !part.contains("command -v ")) {
             let Some(at) = part.find("promdrop ") else { continue };
             let cli = Cli::try_parse_from(part[at..].split_whitespace());
             assert!(cli.is_ok(), "{line}: {}", cli.unwrap_err());
