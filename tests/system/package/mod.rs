@@ -28,7 +28,7 @@ fn printed(command: &mut Command) -> String {
 }
 
 /// The package, built once.
-fn built() -> &'static Path {
+pub fn built() -> &'static Path {
     static PACKAGE: LazyLock<PathBuf> = LazyLock::new(|| {
         let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("promdrop.deb");
         let tools = part("cargo-deb/bin", "cargo-deb");

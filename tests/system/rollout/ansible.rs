@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use super::{booted, standing, with_packaging};
+use super::{DEB, block, booted, changed, hand_over, standing, with_packaging};
 use crate::support::machine::{Machine, with_promdrop};
 use crate::support::series::Series;
 use crate::support::server::{package, part};
@@ -18,6 +18,9 @@ const ANSIBLE: &str = "/usr/bin/ansible-playbook";
 
 const DIRECTORY: &str = "/var/lib/prometheus/node-exporter";
 const COLLECTORS: &str = "/etc/promdrop/collectors.d";
+
+/// What promdrop check says of a mistake.
+const BAD: &[&str] = &["unknown key `intervall`", "did you mean `interval`?"];
 
 /// What came of a play.
 struct Played(String);
@@ -48,25 +51,35 @@ impl Played {
     }
 }
 
-/// Plays the playbook of the role's README, with `variables` that win over its own.
+/// A README whose playbook is played.
+const ROLES: &str = include_str!("../../../packaging/ansible/promdrop/README.md");
+const OWN: &str = include_str!("../../../README.md");
+
+/// Plays the playbook of a README, with `variables` that win over its own.
 #[track_caller]
-fn play(machine: &Machine, program: &str, variables: &str, arguments: &[&str]) -> Played {
-    let role = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/ansible/promdrop/README.md");
-    let readme = std::fs::read_to_string(role).unwrap();
-    let (_, rest) = readme.split_once("```yaml\n").unwrap();
-    machine.write("/root/site.yml", rest.split_once("```").unwrap().0);
-    machine.write("/root/variables.yml", &format!("promdrop_install: none\n{variables}"));
+fn play_of(readme: &str, machine: &Machine, program: &str, variables: &str, arguments: &[&str]) -> Played {
+    machine.write("/root/site.yml", &block(readme, "yaml")).write("/root/variables.yml", variables);
     let Output { stdout, stderr, .. } = machine
         .command(program)
         .args(["--connection=local", "--inventory=localhost,", "--diff"])
-        .args(["--extra-vars=ansible_python_interpreter=/usr/bin/python3"])
+        // Root is there already: no sudo at each task.
+        .args(["--extra-vars=ansible_python_interpreter=/usr/bin/python3 ansible_become=false"])
         .arg("--extra-vars=@/root/variables.yml")
         .args(arguments)
         .arg("/root/site.yml")
-        .envs([("ANSIBLE_ROLES_PATH", "/srv/packaging/ansible"), ("ANSIBLE_PIPELINING", "1")])
+        // The role needs no facts.
+        .envs([("ANSIBLE_GATHERING", "explicit"), ("ANSIBLE_PIPELINING", "1")])
+        .env("ANSIBLE_ROLES_PATH", "/srv/packaging/ansible")
         .output()
         .unwrap();
     Played(String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
+}
+
+/// Plays that of the role, where promdrop is there already.
+#[track_caller]
+fn play(machine: &Machine, variables: &str, arguments: &[&str]) -> Played {
+    let variables = format!("promdrop_install: none\n{variables}");
+    play_of(ROLES, machine, ANSIBLE, &variables, arguments)
 }
 
 /// The current ansible-core, and the option of systemd-nspawn that shows it to a machine.
@@ -79,14 +92,17 @@ fn current() -> (String, String) {
 #[test]
 fn a_host_gets_its_checks_and_loses_them() {
     let (current, with_current) = current();
-    let machine = booted(&[&with_current]);
+    let machine = Machine::boot(&["--private-network", &with_packaging(), &with_current]);
     machine.install(&package("bookworm", "prometheus-node-exporter"));
-    // As its package would have them.
-    machine.sh("cp /srv/packaging/systemd/promdrop.service /srv/packaging/systemd/promdrop.timer /usr/lib/systemd/system");
+    hand_over(&machine);
+    let play = |program: &str, variables: &str, arguments: &[&str]| {
+        let install = format!("promdrop_install: deb\npromdrop_deb: {DEB}\n");
+        play_of(ROLES, &machine, program, &(install + variables), arguments)
+    };
 
     // Looked at only: what would be done is shown, and nothing is.
     machine.sh("touch /run/before");
-    let played = play(&machine, ANSIBLE, "", &["--check"]).good();
+    let played = play(ANSIBLE, "", &["--check"]).good();
     assert!(played.count("changed") > 0 && played.0.contains("+module: netstat\n"), "{}", played.0);
     let touched = format!("find /etc /usr/bin /usr/lib/systemd {DIRECTORY} -newer /run/before");
     assert_eq!(machine.sh(&touched), "");
@@ -94,7 +110,7 @@ fn a_host_gets_its_checks_and_loses_them() {
     // Done, and node_exporter serves it by the timer.
     let secret = "promdrop_secret_collectors: {token: {module: command, command: {argv: [printf, \
                   'token_age_seconds{key=\"%s\"} 7\\n', hunter2]}}}\n";
-    let played = play(&machine, ANSIBLE, secret, &[]).good();
+    let played = play(ANSIBLE, secret, &[]).good();
     assert!(!played.0.contains("hunter2"), "the secret is shown: {}", played.0);
     assert_eq!(standing(&machine, &format!("{COLLECTORS}/token.yaml")), "root root 600 regular file");
     assert_eq!(standing(&machine, &format!("{COLLECTORS}/netstat.yaml")), "root root 644 regular file");
@@ -110,22 +126,22 @@ fn a_host_gets_its_checks_and_loses_them() {
     });
     assert_eq!(machine.sh("systemctl is-enabled promdrop.timer"), "enabled\n");
 
-    // Again, by the other version: all is as it should be.
-    let played = play(&machine, &current, secret, &[]).good();
+    // What the package brought is as it was, but for the definition of the data.
+    assert_eq!(changed(&machine), format!("{COLLECTORS}/netstat.yaml\n"));
+
+    // Again, by the other version: all is as it should be, and promdrop doctor finds it so.
+    let played = play(&current, &format!("{secret}promdrop_doctor: true\n"), &[]).good();
     assert_eq!(played.count("changed"), 0, "{}", played.0);
 
-    // A bad one: promdrop's own words, and the good one stands. Looked at only, it is refused as well.
+    // A bad one: promdrop's own words, and the good one stands.
     let bad = "promdrop_collectors: {netstat: {module: netstat, intervall: 15s}}\n";
-    for arguments in [&[][..], &["--check"]] {
-        let played = play(&machine, ANSIBLE, bad, arguments);
-        played.refused(&["unknown key `intervall`", "did you mean `interval`?"]);
-        assert!(machine.read(&format!("{COLLECTORS}/netstat.yaml")).contains("interval: 15s"));
-    }
+    play(ANSIBLE, bad, &[]).refused(BAD);
+    assert!(machine.read(&format!("{COLLECTORS}/netstat.yaml")).contains("interval: 15s"));
 
     // One is no longer among the data: its file and its series go, and not by a run that happens to come.
     let fewer = "promdrop_purge_collectors: true\npromdrop_schedule: none\n\
                  promdrop_collectors: {netstat: {module: netstat, interval: 15s}}\n";
-    play(&machine, ANSIBLE, fewer, &[]).good();
+    play(ANSIBLE, fewer, &[]).good();
     assert_eq!(machine.sh(&format!("ls {COLLECTORS}")), "netstat.yaml\n");
     let scrape = Series::parse(&machine.scrape());
     assert!(!scrape.has("mail_queue_waiting") && !scrape.has("token_age_seconds"), "{:?}", scrape.names());
@@ -134,8 +150,8 @@ fn a_host_gets_its_checks_and_loses_them() {
 
     // All of it goes, but for what isn't the role's.
     machine.write(&format!("{DIRECTORY}/other.prom"), "other 1\n");
-    play(&machine, ANSIBLE, &format!("{fewer}promdrop_state: absent\n"), &[]).good();
-    assert_eq!(machine.sh("find /etc -name '*promdrop*'"), "");
+    play(ANSIBLE, &format!("{fewer}promdrop_state: absent\n"), &[]).good();
+    assert_eq!(machine.sh("find /etc /usr/bin -name '*promdrop*'"), "");
     assert_eq!(machine.sh(&format!("ls --almost-all {DIRECTORY}")), "other.prom\n");
 }
 
@@ -184,12 +200,12 @@ fn each_kind_of_node_exporter_has_its_directory_and_the_sandbox_lets_promdrop_in
     let only = "promdrop_purge_collectors: true\npromdrop_collectors: {one: {module: command, command: \
                 {argv: [echo, one_up 1]}}}\n";
     machine.sh("useradd --system node_exporter; useradd --system node-exp; useradd alice");
-    let played = play(&machine, ANSIBLE, &format!("{only}{}", KINDS[0].variables), &[]);
+    let played = play(&machine, &format!("{only}{}", KINDS[0].variables), &[]);
     played.refused(&["failed to look up user node-exporter", "Install node_exporter first"]);
     machine.sh("useradd --system node-exporter");
 
     for Kind { variables, user, directory, standing: expected, dropins } in KINDS {
-        play(&machine, ANSIBLE, &format!("{only}{variables}"), &[]).good();
+        play(&machine, &format!("{only}{variables}"), &[]).good();
         assert_eq!(standing(&machine, directory), expected);
         let there = machine.sh("cd /etc/systemd/system/promdrop.service.d; ls");
         let names: String = dropins.iter().map(|(name, _)| format!("{name}.conf\n")).collect();
@@ -247,17 +263,23 @@ fn without_systemd_cron_has_the_line_and_what_cannot_be_meant_is_refused() {
         ("promdrop_schedule: timer\n", &["promdrop_schedule: timer needs systemd"]),
         (secret, &["each stands in only one of"]),
     ] {
-        let played = play(&machine, ANSIBLE, variables, &[]);
+        let played = play(&machine, variables, &[]);
         played.refused(words);
         assert!(!played.0.contains("hunter2"), "{}", played.0);
     }
     assert!(!machine.has("/etc/promdrop"));
-    play(&machine, ANSIBLE, "", &[]).good();
+    play_of(OWN, &machine, ANSIBLE, "promdrop_install: none\n", &[]).good();
     assert_eq!(standing(&machine, "/etc/cron.d/promdrop"), "root root 644 regular file");
+    // The package's own line, so that none of dpkg's questions comes of it.
+    assert_eq!(machine.read("/etc/cron.d/promdrop"), include_str!("../../../packaging/cron/promdrop"));
     assert!(!machine.has("/etc/systemd/system/promdrop.timer"));
     // What the line starts finds all it needs.
     machine.sh("promdrop run");
     assert!(machine.read(&format!("{DIRECTORY}/mail-queue.prom")).contains("\nmail_queue_waiting"));
+
+    // Looked at only, a mistake is told as well.
+    let bad = "promdrop_collectors: {netstat: {module: netstat, intervall: 15s}}\n";
+    play(&machine, bad, &["--check"]).refused(BAD);
 }
 
 #[test]

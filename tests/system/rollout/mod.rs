@@ -1,9 +1,11 @@
 //! promdrop rolled out by what fleets use, applied for real on machines of a test's own.
 
+mod alike;
 mod ansible;
 mod fleet;
 mod puppet;
 
+use crate::package::built;
 use crate::support::machine::{Machine, with_promdrop};
 
 /// What Facter finds out for nothing here, some of it by asking clouds.
@@ -12,6 +14,26 @@ const FACTER: &str = r#"facts : { blocklist : [ "EC2", "GCE", "Azure", "Xen", "d
 /// The option of systemd-nspawn that shows a machine what is shipped, as /srv/packaging.
 fn with_packaging() -> String {
     format!("--bind-ro={}/packaging:/srv/packaging", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The package, lying on a machine as [`DEB`].
+fn hand_over(machine: &Machine) {
+    machine.copy(built(), DEB);
+    // The index of all manuals, which takes its time.
+    machine.sh("rm -f /var/lib/man-db/auto-update");
+}
+const DEB: &str = "/root/promdrop.deb";
+
+/// Which of the package's files differ from what it brought. An upgrade asks about those in /etc that do.
+#[track_caller]
+fn changed(machine: &Machine) -> String {
+    machine.sh("dpkg --verify promdrop | sed 's/.* //'")
+}
+
+/// The block of `language` in a text of Markdown.
+fn block(text: &str, language: &str) -> String {
+    let (_, rest) = text.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
 }
 
 /// A machine that systemd runs, with promdrop's program and what is shipped, in a network of its own.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use super::{FACTER, with_packaging};
+use super::{DEB, FACTER, block, changed, hand_over, with_packaging};
 use crate::support::machine::Machine;
 use crate::support::server::package;
 use crate::support::{need, wait_for};
@@ -107,14 +107,16 @@ fn await_families(machine: &Machine, families: &[&str]) {
 fn a_host_gets_what_its_data_say_keeps_it_and_loses_all_of_it() {
     let host = host();
     host.install(&package("bookworm", "prometheus-node-exporter"));
+    hand_over(&host);
+    let deb = format!("promdrop::install: deb\npromdrop::deb: {DEB}\n");
+    host.write("/etc/puppet/data/all.yaml", &ALL.replace("promdrop::install: none\n", &deb));
 
-    let (did, said) = apply(&host, &["--noop"], "include promdrop");
+    let (did, said) = apply(&host, &["--noop"], &block(include_str!("../../../README.md"), "puppet"));
     assert_eq!(did, Did::Nothing, "{said}");
     assert!(said.contains("netstat.yaml]/ensure: current_value 'absent', should be 'file' (noop)"), "{said}");
     assert!(!host.has("/etc/promdrop") && !host.has("/etc/systemd/system/promdrop.timer"), "{said}");
 
     // A definition that `promdrop check` refuses, beside good ones.
-    host.sh("ln -s /opt/promdrop /usr/bin/promdrop");
     let bad =
         "include promdrop promdrop::collector { 'bad': content => \"module: netstat\\ninterval: 0s\\n\" }";
     let (did, said) = apply(&host, &[], bad);
@@ -124,7 +126,7 @@ fn a_host_gets_what_its_data_say_keeps_it_and_loses_all_of_it() {
     let definitions = "/etc/promdrop/collectors.d";
     assert_eq!(
         host.sh(&format!("ls -A {definitions}")),
-        "netstat.yaml\nsite.yaml\ntickets.yaml\nweights.yaml\n"
+        "netstat.yaml\nping.yaml\nsite.yaml\ntickets.yaml\nweights.yaml\n"
     );
     assert_eq!(
         host.sh(&format!("stat -c '%a %U' {definitions}/tickets.yaml {definitions}/site.yaml")),
@@ -133,7 +135,8 @@ fn a_host_gets_what_its_data_say_keeps_it_and_loses_all_of_it() {
     await_families(&host, &["count_netstat_wait_connections", "pd_weight", "pd_site", "pd_tickets"]);
     assert!(host.scrape().contains("pd_weight{octal=\"0o17\",truth=\"yes\"} 7\n"), "texts stay texts");
     assert_eq!(host.sh("systemctl is-enabled promdrop.timer"), "enabled\n");
-    assert!(!host.has("/etc/cron.d/promdrop"));
+    // What the package brought is as it was, but for the definition of the data.
+    assert_eq!(changed(&host), format!("{definitions}/netstat.yaml\n"));
 
     let (did, said) = apply(&host, &[], "include promdrop");
     assert_eq!(did, Did::Nothing, "a second run: {said}");
@@ -160,7 +163,7 @@ fn a_host_gets_what_its_data_say_keeps_it_and_loses_all_of_it() {
     let (did, said) = apply(&host, &[], "class { 'promdrop': ensure => absent }");
     assert_eq!(did, Did::Changes, "{said}");
     assert_eq!(host.sh("ls -A /var/lib/prometheus/node-exporter"), "");
-    assert_eq!(host.sh("find /etc -name '*promdrop*' -not -path '/etc/puppet/*'"), "");
+    assert_eq!(host.sh("find /etc /usr/bin -name '*promdrop*' -not -path '/etc/puppet/*'"), "");
     assert_eq!(host.attempt("systemctl is-active promdrop.timer").stdout, b"inactive\n");
     assert!(!host.scrape().contains("pd_"), "series are left");
 }
@@ -215,6 +218,16 @@ fn another_installation_of_node_exporter_gets_a_sandbox_that_fits() {
     // By hand as by cron: no option says where.
     host.sh("promdrop run netstat");
     assert!(host.has(&format!("{directory}/netstat.prom")));
+
+    // Nothing comes back by a run of cron's that is under way.
+    let mut run = host.command("promdrop").args(["run", "--every", "1s", "--for", "40s"]).spawn().unwrap();
+    let absent = "class { 'promdrop': node_exporter => 'upstream', ensure => absent }";
+    let (did, said) = apply(&host, &[], absent);
+    assert_eq!(did, Did::Changes, "{said}");
+    assert!(run.try_wait().unwrap().is_some(), "awaited: {said}");
+    assert_eq!(host.sh(&format!("ls -A {directory}")), "");
+    let (did, said) = apply(&host, &[], absent);
+    assert_eq!(did, Did::Nothing, "a second run: {said}");
 }
 
 #[test]
@@ -225,6 +238,7 @@ fn wrong_parameters_are_refused_by_name() {
         node_exporter  => 'debain',
         textfile_dir   => '/tmp/textfile',
         textfile_mode  => '0o755',
+        node_exporter_url => 'https://localhost:9100/metrics',
         collectors_dir => '/etc/../promdrop',
         collectors     => {
           'Ping'   => { 'module' => 'ping' },
@@ -244,6 +258,7 @@ fn wrong_parameters_are_refused_by_name() {
         "parameter 'node_exporter' expects",
         "parameter 'textfile_dir' expects",
         "parameter 'textfile_mode' expects",
+        "parameter 'node_exporter_url' expects",
         "parameter 'collectors_dir' expects",
         "parameter 'collectors' key of entry 'Ping' expects",
         "parameter 'collectors' entry 'gap' entry 'interval' expects",
@@ -274,4 +289,6 @@ fn the_module_passes_puppets_own_checks() {
         let text = |path: &str| fs::read_to_string(shipped(path).join(file)).unwrap();
         assert_eq!(text("puppet/promdrop/files"), text("systemd"), "{file} is a copy");
     }
+    let line = |path: &str| fs::read_to_string(shipped(path)).unwrap();
+    assert_eq!(line("puppet/promdrop/files/cron"), line("cron/promdrop"), "cron is a copy");
 }

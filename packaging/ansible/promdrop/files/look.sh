@@ -16,6 +16,11 @@ if [ -e /etc/systemd/system/promdrop.timer ]; then
     echo 'own timer'
 fi
 
+# Such as the package's, which does nothing where systemd runs.
+if grep --quiet --no-messages 'test -d /run/systemd/system ||' /etc/cron.d/promdrop; then
+    echo 'packaged cron'
+fi
+
 # The directory, or what will hold it.
 place=$1
 until [ -d "$place" ]; do

@@ -24,7 +24,9 @@ class promdrop::config {
     "${dropins}/options.conf"   => [epp('promdrop/options.conf.epp'), !$promdrop::service_options.empty],
   }
   $files = $promdrop::systemd ? { true => $plain + $of_systemd, default => $plain }
-  $files.each |$path, $file| {
+  # The package's file of settings says nothing by itself, and stays as it is where there is nothing to say.
+  $told = !$promdrop::settings.empty or $promdrop::host['settings'] or !$present
+  $files.filter |$path, $file| { $path != '/etc/default/promdrop' or $told }.each |$path, $file| {
     $state = ($present and $file[1]) ? { true => 'file', default => 'absent' }
     file { $path:
       ensure  => $state,

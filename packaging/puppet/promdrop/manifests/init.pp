@@ -76,7 +76,7 @@ class promdrop (
   Optional[Promdrop::Mode]                                         $textfile_mode       = undef,
   Optional[Boolean]                                                $textfile_tmpfs      = undef,
   Boolean                                                          $manage_textfile_dir = true,
-  Optional[Pattern[/\Ahttps?:\/\/[^\s"'\\]+\z/]]                   $node_exporter_url   = undef,
+  Optional[Promdrop::Url]                                          $node_exporter_url   = undef,
   Promdrop::Path                                                   $collectors_dir      = '/etc/promdrop/collectors.d',
   Promdrop::Collectors                                             $collectors          = {},
   Variant[Promdrop::Collectors, Sensitive[Promdrop::Collectors]]   $secret_collectors   = {},
@@ -103,13 +103,24 @@ what node_exporter has as --collector.textfile.directory")
   $mounts = $facts['mountpoints'].lest || { {} }
   $path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
   # Without the fact, which comes with the module, as on most hosts.
-  $host = $facts['promdrop'].lest || { { 'systemd' => true, 'packaged_units' => false } }
+  $host = { 'systemd' => true, 'packaged_units' => false, 'packaged_cron' => false, 'settings' => false } +
+    $facts['promdrop'].lest || { {} }
   $systemd = $host['systemd']
   $in_memory = $textfile_tmpfs.lest || {
     $directory =~ /\A\/(run|var\/run|dev\/shm)\// or $mounts.any |$point, $mount| {
       $mount['filesystem'] == 'tmpfs' and $directory[0, length($point) + 1] == "${point}/"
     }
   }
+  # What differs from what promdrop takes for granted by itself.
+  $usual = {
+    'PROMDROP_TEXTFILE_DIR'   => '/var/lib/prometheus/node-exporter',
+    'PROMDROP_COLLECTORS_DIR' => '/etc/promdrop/collectors.d',
+  }
+  $settings = {
+    'PROMDROP_TEXTFILE_DIR'   => $directory,
+    'PROMDROP_COLLECTORS_DIR' => $collectors_dir,
+    'PROMDROP_NODE_EXPORTER'  => $node_exporter_url,
+  }.filter |$name, $value| { $value != $usual[$name] }
   $starter = $scheduler.lest || { $systemd ? { true => 'timer', default => 'cron' } }
   if $starter == 'timer' and !$systemd {
     fail('promdrop: scheduler => timer needs systemd, which does not run this host: use cron')

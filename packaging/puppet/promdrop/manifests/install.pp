@@ -14,6 +14,15 @@ class promdrop::install {
       }
     }
   } else {
+    # A run of cron's goes on to the end of its minute, and would publish again.
+    $running = 'pgrep --full "^promdrop run --every"'
+    exec { 'promdrop: await the end of what cron has started':
+      command => "sh -c 'while ${running} >/dev/null; do sleep 1; done'",
+      path    => $promdrop::path,
+      onlyif  => $running,
+      timeout => 90,
+      before  => Exec['promdrop prune --all'],
+    }
     # As long as the program is there to say which files are its own.
     exec { 'promdrop prune --all':
       command => ['promdrop', 'prune', '--all', '--textfile-dir', $promdrop::directory],

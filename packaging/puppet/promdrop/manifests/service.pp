@@ -10,14 +10,20 @@ class promdrop::service {
       enable => $timer,
     }
   }
-  $cron = ($present and $promdrop::starter == 'cron') ? { true => 'file', default => 'absent' }
-  # Not the line of the package, which does nothing where systemd runs: here it is told what starts promdrop.
+  # The package's own line does nothing where systemd runs, and all that is asked for where it doesn't: it stays as it is,
+  # so that an upgrade has nothing to ask. Puppet's line is for cron beside systemd.
+  $cron = $promdrop::starter == 'cron'
+  $packaged = !$promdrop::systemd or !$cron
+  $wanted = $cron or ($promdrop::systemd and ($promdrop::install != 'none' or $promdrop::host['packaged_cron']))
+  $state = ($present and $wanted) ? { true => 'file', default => 'absent' }
+  $line = $packaged ? { true => file('promdrop/cron'), default => epp('promdrop/cron.epp') }
   file { '/etc/cron.d/promdrop':
-    ensure  => $cron,
+    ensure  => $state,
     owner   => 'root',
     group   => 'root',
     mode    => '0644',
-    content => epp('promdrop/cron.epp'),
+    content => $line,
+    replace => !($packaged and $promdrop::host['packaged_cron']),
   }
   if $present {
     exec { 'promdrop prune':
