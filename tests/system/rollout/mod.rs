@@ -5,8 +5,11 @@ mod ansible;
 mod fleet;
 mod puppet;
 
+use std::time::Duration;
+
 use crate::package::built;
 use crate::support::machine::{Machine, with_promdrop};
+use crate::support::wait_for;
 
 /// What Facter finds out for nothing here, some of it by asking clouds.
 const FACTER: &str = r#"facts : { blocklist : [ "EC2", "GCE", "Azure", "Xen", "dmi", "disks", "ssh", "partitions", "hypervisors" ] }"#;
@@ -14,6 +17,19 @@ const FACTER: &str = r#"facts : { blocklist : [ "EC2", "GCE", "Azure", "Xen", "d
 /// The option of systemd-nspawn that shows a machine what is shipped, as /srv/packaging.
 fn with_packaging() -> String {
     format!("--bind-ro={}/packaging:/srv/packaging", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The timer's first tick, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until these collectors have published; node_exporter, whose answer costs more than a look, is to be asked then.
+#[track_caller]
+fn await_published(machine: &Machine, stems: &[&str]) {
+    wait_for(PATIENCE, "the timer has had them run", || {
+        let file = |stem: &&str| format!("/var/lib/prometheus/node-exporter/{stem}.prom");
+        let missing: Vec<String> = stems.iter().map(file).filter(|file| !machine.has(file)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    });
 }
 
 /// The package, lying on a machine as [`DEB`].

@@ -3,15 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
-use super::{DEB, FACTER, block, changed, hand_over, with_packaging};
+use super::{DEB, FACTER, await_published, block, changed, hand_over, with_packaging};
 use crate::support::machine::Machine;
+use crate::support::need;
 use crate::support::server::package;
-use crate::support::{need, wait_for};
-
-/// The timer's first tick, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What hosts have in common, and what this one has beyond it: one `promdrop::collectors` in two layers.
 const HIERA: &str = "\
@@ -92,17 +88,6 @@ fn apply(machine: &Machine, options: &[&str], manifest: &str) -> (Did, String) {
     (did, said)
 }
 
-/// Waits until node_exporter serves all of `families`.
-#[track_caller]
-fn await_families(machine: &Machine, families: &[&str]) {
-    wait_for(PATIENCE, "node_exporter serves them", || {
-        let scrape = machine.scrape();
-        let missing: Vec<&&str> =
-            families.iter().filter(|family| !scrape.contains(&format!("\n{family}"))).collect();
-        if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
-    });
-}
-
 #[test]
 fn a_host_gets_what_its_data_say_keeps_it_and_loses_all_of_it() {
     let host = host();
@@ -132,8 +117,12 @@ fn a_host_gets_what_its_data_say_keeps_it_and_loses_all_of_it() {
         host.sh(&format!("stat -c '%a %U' {definitions}/tickets.yaml {definitions}/site.yaml")),
         "600 root\n644 root\n"
     );
-    await_families(&host, &["count_netstat_wait_connections", "pd_weight", "pd_site", "pd_tickets"]);
-    assert!(host.scrape().contains("pd_weight{octal=\"0o17\",truth=\"yes\"} 7\n"), "texts stay texts");
+    await_published(&host, &["netstat", "weights", "site", "tickets"]);
+    let scrape = host.scrape();
+    for family in ["count_netstat_wait_connections", "pd_weight", "pd_site", "pd_tickets"] {
+        assert!(scrape.contains(&format!("\n{family}")), "{family}: {scrape}");
+    }
+    assert!(scrape.contains("pd_weight{octal=\"0o17\",truth=\"yes\"} 7\n"), "texts stay texts");
     assert_eq!(host.sh("systemctl is-enabled promdrop.timer"), "enabled\n");
     // What the package brought is as it was, but for the definition of the data.
     assert_eq!(changed(&host), format!("{definitions}/netstat.yaml\n"));
