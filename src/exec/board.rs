@@ -94,8 +94,21 @@ impl Board {
         directory.publish(&header, &all)
     }
 
+    /// The removal took the job's file away with all others of promdrop's; one that came now would stand for ever.
+    fn refuse_unwatched(&self, directory: &Directory) -> Result<(), Error> {
+        let file = textfile::exec_file(self.about.name.as_str());
+        if directory.previous(&file)?.is_some() {
+            return Ok(());
+        }
+        let message = "promdrop was removed while the job ran, so that nothing is told of its end";
+        Err(Error::new(Class::Refused, &self.place.join(file), message, ""))
+    }
+
     /// As [`tell`](Self::tell); where the job's own metrics are refused, without them.
     fn tell_last(&self, directory: &mut Directory, last: &Last, deadline: Instant) -> Result<Told, Error> {
+        if life::is_removed() {
+            self.refuse_unwatched(directory)?;
+        }
         let deadline = deadline.checked_sub(MARGIN).unwrap_or(deadline);
         let mut tell = |event: &Event, own: Option<&[Family]>| self.tell(directory, event, own, deadline);
         let Some(error) = tell(&last.event, last.own.as_deref()).err() else {

@@ -1,6 +1,7 @@
 //! Whether a run goes on: processes are told apart from others that had, or will have, their numbers.
 
 use std::fs;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -29,6 +30,14 @@ impl Here {
 pub fn running(job: Pid) -> Option<Running> {
     let Here { namespace, boot } = Here::read()?;
     Some(Running { job: process(job)?, waiter: process(Pid::this())?, namespace, boot })
+}
+
+/// Whether this promdrop was taken off the host since it started: an upgrade puts another one in its place.
+pub fn is_removed() -> bool {
+    fs::read_link("/proc/self/exe").is_ok_and(|program| {
+        let place = program.to_str().and_then(|program| program.strip_suffix(" (deleted)"));
+        place.is_some_and(|place| Path::new(place).try_exists().is_ok_and(|exists| !exists))
+    })
 }
 
 /// Whether the job or the promdrop that waits for it is still there; true where that can't be told, since

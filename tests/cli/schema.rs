@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use promdrop::collect::{MODULES, read_module};
 use promdrop::config::load::load_file;
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::man;
@@ -90,6 +91,28 @@ fn the_schema_has_the_keys_that_the_program_knows() {
     }
     let formats = schema["definitions"]["output"]["properties"]["format"]["enum"].clone();
     assert_eq!(formats, json!(man::known_formats()));
+}
+
+/// The Puppet module refuses what is no key, and what is none of a closed list of words, before a host is asked.
+#[test]
+fn the_type_of_the_puppet_module_has_the_keys_and_words_of_the_schema() {
+    let way = repository().join("packaging/puppet/promdrop/types/definition.pp");
+    let text = fs::read_to_string(way).unwrap();
+    let schema = schema();
+    let member = Regex::new(r"(?m)^ +(?:Optional\[(\w+)\]|(\w+)) +=> (?:Enum\[(.*)\])?").unwrap();
+    let members: BTreeMap<&str, Option<&str>> = member
+        .captures_iter(&text)
+        .map(|found| (found.get(1).or(found.get(2)).unwrap().as_str(), found.get(3).map(|m| m.as_str())))
+        .collect();
+    let header = places().into_iter().find(|place| place.definition.is_empty()).unwrap();
+    let keys = header.keys(&schema);
+    assert_eq!(members.keys().copied().collect::<Vec<_>>(), keys.keys().collect::<Vec<_>>());
+    for (key, says) in keys {
+        let words = says["enum"].as_array().map(|words| words.iter().map(|word| word.as_str().unwrap()));
+        let words = words.map(BTreeSet::from_iter);
+        let listed = members[&*key].map(|words| words.split(", ").map(|word| word.trim_matches('\'')));
+        assert_eq!(listed.map(BTreeSet::from_iter), words, "{key}");
+    }
 }
 
 /// What the program lists where it meets a word that it doesn't know: `modules: a, b`, `write a, b or c`.

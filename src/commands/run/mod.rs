@@ -238,7 +238,7 @@ impl<'env> Shift<'env> {
             return None;
         }
         // First, so that nothing which is no longer true stands in the way of what is.
-        let mut is_news = self.sweep(&pass);
+        let mut is_news = self.sweep(&pass) | self.proof.as_ref().is_some_and(Proof::failed);
         let (withdrawn, others) = self.audit(&pass);
         is_news |= withdrawn | Overall::is_due(self.directory, at);
         for failed in &pass.loaded.failed {

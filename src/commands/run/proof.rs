@@ -46,6 +46,11 @@ impl<'env> Proof<'env> {
         self.last
     }
 
+    /// Whether the last one failed: what is mended must not count as broken until a collector is due again.
+    pub fn failed(&self) -> bool {
+        self.last.is_some_and(|last| !last.success)
+    }
+
     /// Whether one goes on.
     pub fn is_in_progress(&self) -> bool {
         self.ended.is_some()

@@ -108,7 +108,11 @@ fn the_files_are_those_that_there_are() {
             .iter()
             .map(|name| format!("/etc/systemd/system/promdrop.service.d/{name}")),
     );
-    known.extend(names("packaging/schema", "json").iter().map(|name| format!("/usr/share/promdrop/{name}")));
+    let shared = names("packaging/schema", "json").into_iter().chain(names("packaging/grafana", "json"));
+    known.extend(shared.map(|name| format!("/usr/share/promdrop/{name}")));
+    known.extend(
+        ["/usr/share/promdrop/promdrop.rules.yml", "/usr/share/doc/promdrop/RUNBOOK.md"].map(str::to_owned),
+    );
     let published =
         [&collector_file("NAME"), &exec_file("NAME"), "push.WORDS-HASH.prom", RUN_FILE, LOCK_FILE];
     known.extend(published.map(|name| format!("{}/{name}", place("textfile_dir"))));

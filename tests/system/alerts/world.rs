@@ -26,7 +26,8 @@ const NETSTAT: &str = "module: netstat\n\
                        netstat: {local_ports: [1-65535], listeners: [1-65535], counters: true}\n";
 
 /// What is to be alerted for on the host where all goes wrong: the alert, and the label that tells which is meant.
-const WRONG: [(&str, &str); 17] = [
+const WRONG: [(&str, &str); 18] = [
+    ("PromdropVerifyFailed", ""),
     ("PromdropTextfileScrapeError", ""),
     ("PromdropPoisonFile", "poison"),
     ("PromdropBadFile", "reject"),
@@ -64,6 +65,7 @@ fn a_real_prometheus_alerts_for_what_is_wrong_and_fills_every_panel() {
     let hosts = [("sick", &sick), ("dead", &dead), ("well", &well)];
     let exporters =
         hosts.map(|(name, host)| (name, Exporter::start_textfile_only("1.9.0", &host.textfile_dir())));
+    verify(&well, &exporters[2].1);
     let prometheus = watch(&exporters);
     for (name, expected) in [("sick", WRONG.as_slice()), ("dead", &DEAD), ("well", &[])] {
         let expected: BTreeSet<(String, String)> =
@@ -96,9 +98,14 @@ fn active(points: &[Point]) -> BTreeSet<(String, String)> {
     alerts.map(|point| (point.label("alertname").to_owned(), which(point))).collect()
 }
 
-/// Runs these, whether they succeed or not.
+/// Runs these, whether they succeed or not, and asks for a scrape where no node_exporter is.
 fn run(host: &Host, names: &[&str]) {
-    host.run().args(names).output().unwrap();
+    host.run().args(names).args(["--verify", "http://127.0.0.1:9/metrics"]).output().unwrap();
+}
+
+/// Compares what `exporter` serves with what was published, which is all there.
+fn verify(host: &Host, exporter: &Exporter) {
+    host.run_well(&["fine", "--verify", &format!("http://127.0.0.1:{}/metrics", exporter.port())]);
 }
 
 /// Starts promdrop with these arguments and this input; whether it succeeded.

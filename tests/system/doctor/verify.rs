@@ -79,6 +79,23 @@ fn one_that_never_answers_holds_up_nobody() {
     assert_eq!(outcome(&host.published("promdrop")), (Some(0.0), true));
 }
 
+/// A node_exporter that was still starting when an hourly collector ran is no reason for an alert of an hour.
+#[test]
+fn what_failed_is_looked_at_again_though_nothing_is_due() {
+    let host = Host::new();
+    host.collector("a", "module: command\ninterval: 7d\ncommand: {shell: 'echo a_b 1'}\n");
+    let elsewhere = Host::new();
+    let stranger = Exporter::start_textfile_only("1.9.0", &elsewhere.textfile_dir());
+    assert_eq!(run(&host, stranger.port()).0, 1);
+    assert_eq!(outcome(&host.published("promdrop")), (Some(0.0), true));
+    let exporter = Exporter::start_textfile_only("1.9.0", &host.textfile_dir());
+    let url = format!("http://127.0.0.1:{}/metrics", exporter.port());
+    host.run_well(&["--verify", &url]);
+    assert_eq!(outcome(&exporter.scrape()), (Some(1.0), true));
+    let series = [("collector", "a"), ("result", "success")];
+    assert_eq!(host.published("a").value("promdrop_collector_runs_total", &series), 1.0, "it was not due");
+}
+
 /// What is due runs while node_exporter takes its time, and a failure is said once.
 #[test]
 fn what_fails_again_is_said_once() {

@@ -34,18 +34,6 @@ fn the_package_holds_the_program_and_all_that_belongs_to_it() {
         there.retain(|name| !name.contains(".service") && !name.contains(".timer"));
         assert_eq!(shown.collect::<Vec<_>>(), there);
     }
-    // Whatever there is of it: the schema, the rules, the dashboard.
-    let (shared, rest): (Vec<_>, Vec<_>) =
-        rest.into_iter().partition(|path| path.starts_with("/usr/share/promdrop/"));
-    let mut there: Vec<String> = ["schema", "prometheus", "grafana"]
-        .iter()
-        .filter_map(|folder| Some(repository("packaging").join(folder)).filter(|folder| folder.is_dir()))
-        .flat_map(|folder| names(&folder))
-        .filter(|name| name.ends_with(".json") || name.ends_with(".yml"))
-        .map(|name| format!("/usr/share/promdrop/{name}"))
-        .collect();
-    there.sort();
-    assert_eq!(shared, there);
     let wanted = "\
         /etc/cron.d/promdrop \
         /etc/default/promdrop \
@@ -55,6 +43,7 @@ fn the_package_holds_the_program_and_all_that_belongs_to_it() {
         /usr/lib/systemd/system/promdrop.timer \
         /usr/share/bash-completion/completions/promdrop \
         /usr/share/doc/promdrop/README.md \
+        /usr/share/doc/promdrop/RUNBOOK.md \
         /usr/share/doc/promdrop/changelog.Debian.gz \
         /usr/share/doc/promdrop/changelog.gz \
         /usr/share/doc/promdrop/copyright \
@@ -62,6 +51,9 @@ fn the_package_holds_the_program_and_all_that_belongs_to_it() {
         /usr/share/lintian/overrides/promdrop \
         /usr/share/man/man5/promdrop.yaml.5.gz \
         /usr/share/man/man8/promdrop.8.gz \
+        /usr/share/promdrop/collector.schema.json \
+        /usr/share/promdrop/promdrop.json \
+        /usr/share/promdrop/promdrop.rules.yml \
         /usr/share/zsh/vendor-completions/_promdrop";
     assert_eq!(rest, wanted.split(' ').collect::<Vec<_>>());
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{built, printed};
@@ -69,6 +69,9 @@ fn installed_before_node_exporter(machine: &Machine) {
     let said = machine.install(built());
     assert!(said.contains(&format!("there is no directory {DIRECTORY}")), "{said}");
     assert_eq!(timer(machine), "enabled inactive", "{said}");
+    let said = machine.sh("dpkg --remove promdrop 2>&1");
+    assert!(!said.contains("promdrop: "), "nothing was published, nothing stays: {said}");
+    machine.install(built());
     machine.install(&package("bookworm", "prometheus-node-exporter"));
     await_success(machine);
     assert_eq!(timer(machine), "enabled active");
@@ -114,9 +117,23 @@ fn purged(machine: &Machine, later: &Path) {
     machine.write("/srv/metrics/foreign.prom", "foreign 1\n");
     machine.sh("echo PROMDROP_TEXTFILE_DIR=/srv/metrics >>/etc/default/promdrop");
     machine.sh("echo mine 1 | promdrop write mine");
-    assert_eq!(machine.sh("ls -A /srv/metrics"), ".promdrop.lock\nforeign.prom\nmine.prom\n");
+    let mut job = machine.command("promdrop");
+    job.args(["exec", "job", "--", "sh", "-c", "until [ -e /run/go ]; do sleep 0.1; done"]);
+    let job = job.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(PATIENCE, "both are published", || {
+        let there = machine.sh("ls -A /srv/metrics");
+        let wanted = ".promdrop.lock\nexec.job.prom\nforeign.prom\nmine.prom\n";
+        if there == wanted { Ok(()) } else { Err(there) }
+    });
+    // promdrop itself takes nothing from this file then.
+    machine.sh("echo 'PROMDROP_NODE_EXPORTER=$(touch /run/executed)' >>/etc/default/promdrop");
     machine.sh("dpkg --purge promdrop 2>&1");
+    machine.write("/run/go", "");
+    let ended = job.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success() && said.contains("promdrop was removed while the job ran"), "{said}");
     assert_eq!(machine.sh("ls -A /srv/metrics"), "foreign.prom\n");
+    assert!(!machine.has("/run/executed"), "what stands in /etc/default/promdrop is run by nothing");
     let left =
         machine.sh("find /etc /usr /var/lib -path '*promdrop*' -not -type d -o -name '*promdrop*' | sort");
     assert_eq!(left, "/etc/promdrop\n/etc/promdrop/collectors.d/own.yaml\n");
