@@ -1,9 +1,12 @@
 //! Who may do what with a file, by its mode. Pure, but for the names.
 
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, Group, User, access, geteuid};
+use nix::unistd::{AccessFlags, Group, Uid, User, access, geteuid, getgrouplist};
 
 /// Read a file, or list a directory.
 pub const READ: u32 = 4;
@@ -13,9 +16,9 @@ pub const WRITE: u32 = 2;
 pub const PASS: u32 = 1;
 
 /// CAP_DAC_OVERRIDE (linux/capability.h).
-const DAC_OVERRIDE: u64 = 1 << 1;
+pub const DAC_OVERRIDE: u64 = 1 << 1;
 /// CAP_DAC_READ_SEARCH.
-const DAC_READ_SEARCH: u64 = 1 << 2;
+pub const DAC_READ_SEARCH: u64 = 1 << 2;
 
 /// A process, or what one would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,35 @@ impl Identity {
 /// Whether whoever looks, an ordinary user, may not look at `path`: that says nothing of promdrop's own user.
 pub fn is_closed_to_user(path: &Path) -> bool {
     !geteuid().is_root() && access(path, AccessFlags::R_OK) == Err(Errno::EACCES)
+}
+
+/// The first directory above `path`, from the root on, that `identity` may not pass, and which bits of its mode are for it.
+pub fn closed_above(path: &Path, identity: &Identity) -> Option<(String, char)> {
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let closed = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        let is_closed = !identity.may((found.mode(), found.uid(), found.gid()), PASS);
+        is_closed.then(|| (path.display().to_string(), identity.class((found.uid(), found.gid()))))
+    };
+    let above: Vec<&Path> = place.ancestors().skip(1).collect();
+    above.into_iter().rev().find_map(closed)
+}
+
+/// The user called `name`, or of that number, and its groups, its own first.
+pub fn user(name: &str) -> Option<(u32, Vec<u32>)> {
+    let by_number = || User::from_uid(Uid::from_raw(name.parse().ok()?)).ok().flatten();
+    let user = User::from_name(name).ok().flatten().or_else(by_number)?;
+    let name = CString::new(user.name).ok()?;
+    let mut groups = vec![user.gid.as_raw()];
+    let all = getgrouplist(&name, user.gid).unwrap_or_default();
+    groups.extend(all.iter().map(|group| group.as_raw()).filter(|group| *group != user.gid.as_raw()));
+    Some((user.uid.as_raw(), groups))
+}
+
+/// The group called `name`, or of that number.
+pub fn group(name: &str) -> Option<u32> {
+    let found = Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+    found.or_else(|| name.parse().ok())
 }
 
 /// What the user is called.

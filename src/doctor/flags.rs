@@ -3,8 +3,8 @@
 /// Debian's build reads this directory where it is told none; upstream's then reads none.
 const DEBIANS: &str = "/var/lib/prometheus/node-exporter";
 
-/// What its program is called: upstream's, and Debian's.
-const NAMES: [&str; 2] = ["node_exporter", "prometheus-node-exporter"];
+/// What its program is called: upstream's, Debian's, and others'.
+const NAMES: [&str; 3] = ["node_exporter", "prometheus-node-exporter", "node-exporter"];
 
 /// What matters of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct Flags {
     pub directories: Vec<String>,
     /// Whether it runs that collector.
     pub has_textfile: bool,
-    /// Where it listens, as it was told.
-    pub address: String,
+    /// Where it listens, as it was told; `None` on a socket of systemd's.
+    pub address: Option<String>,
     /// Where its metrics are.
     pub path: String,
     /// Whether a file says how it is asked: with TLS, or a password.
@@ -34,11 +34,11 @@ impl Flags {
         let mut flags = Self {
             directories: Vec::new(),
             has_textfile: true,
-            address: ":9100".to_owned(),
+            address: Some(":9100".to_owned()),
             path: "/metrics".to_owned(),
             has_web_config: false,
         };
-        let (mut by_default, mut textfile) = (true, None);
+        let (mut by_default, mut textfile, mut is_handed) = (true, None, false);
         let mut words = words.iter().skip(1).map(String::as_str);
         while let Some(word) = words.next() {
             let Some(word) = word.strip_prefix("--") else { continue };
@@ -50,13 +50,15 @@ impl Flags {
                 "collector.textfile" => textfile = Some(true),
                 "no-collector.textfile" => textfile = Some(false),
                 "collector.disable-defaults" => by_default = false,
-                "web.listen-address" => flags.address = value(),
+                "web.listen-address" => flags.address = Some(value()),
+                "web.systemd-socket" => is_handed = true,
                 "web.telemetry-path" => flags.path = value(),
                 "web.config.file" | "web.config" => flags.has_web_config = !value().is_empty(),
                 _ => {}
             }
         }
         flags.has_textfile = textfile.unwrap_or(by_default);
+        flags.address = flags.address.filter(|_| !is_handed);
         if flags.directories.is_empty() && is_debians {
             flags.directories.push(DEBIANS.to_owned());
         }
@@ -64,11 +66,14 @@ impl Flags {
         flags
     }
 
-    /// Where this host would ask it.
-    pub fn url(&self) -> String {
-        let (host, port) = self.address.rsplit_once(':').unwrap_or((&self.address, "9100"));
+    /// Where this host would ask it; `None` where its command line doesn't tell: it was handed its socket, chose a port, or
+    /// listens on one that is not of TCP.
+    pub fn url(&self) -> Option<String> {
+        let address = self.address.as_deref().filter(|address| !address.contains("://"))?;
+        let (host, port) = address.rsplit_once(':')?;
+        let port = port.parse::<u16>().ok().filter(|port| *port != 0)?;
         let host = if matches!(host, "" | "0.0.0.0" | "[::]") { "127.0.0.1" } else { host };
-        format!("http://{host}:{port}{}", self.path)
+        Some(format!("http://{host}:{port}{}", self.path))
     }
 }
 
@@ -114,13 +119,18 @@ mod tests {
     #[test]
     fn an_address_is_one_that_can_be_asked() {
         for (line, url) in [
-            ("node_exporter", "http://127.0.0.1:9100/metrics"),
-            ("node_exporter --web.listen-address=:9200", "http://127.0.0.1:9200/metrics"),
-            ("node_exporter --web.listen-address [::]:9200", "http://127.0.0.1:9200/metrics"),
-            ("node_exporter --web.listen-address=[::1]:1 --web.telemetry-path=/m", "http://[::1]:1/m"),
-            ("node_exporter --web.listen-address=192.0.2.1:9100", "http://192.0.2.1:9100/metrics"),
+            ("node_exporter", Some("http://127.0.0.1:9100/metrics")),
+            ("node_exporter --web.systemd-socket", None),
+            ("node_exporter --web.listen-address=127.0.0.1:0", None),
+            ("node_exporter --web.listen-address=unix:///run/x.sock", None),
+            ("node_exporter --web.listen-address=vsock://:9100", None),
+            ("node_exporter --web.listen-address=", None),
+            ("node_exporter --web.listen-address=:9200", Some("http://127.0.0.1:9200/metrics")),
+            ("node_exporter --web.listen-address [::]:9200", Some("http://127.0.0.1:9200/metrics")),
+            ("node_exporter --web.listen-address=[::1]:1 --web.telemetry-path=/m", Some("http://[::1]:1/m")),
+            ("node_exporter --web.listen-address=192.0.2.1:9100", Some("http://192.0.2.1:9100/metrics")),
         ] {
-            assert_eq!(read(line).url(), url, "{line}");
+            assert_eq!(read(line).url().as_deref(), url, "{line}");
         }
         assert!(read("node_exporter --web.config.file=/x").has_web_config);
         assert!(!read("node_exporter --web.config.file=").has_web_config);

@@ -5,6 +5,7 @@ use std::fs;
 use nix::unistd::geteuid;
 
 use super::check::{AS_ROOT, Check};
+use super::drop_in::drop_in;
 use super::units::{SERVICE, Unit};
 use super::{Loading, plural};
 use crate::collect::ping::packet::Version;
@@ -36,15 +37,23 @@ pub fn check(loaded: &Loading, service: Option<&Unit>) -> Option<Check> {
         return Some(Check::failure(CHECK, message, cure));
     }
     let range = fs::read_to_string(RANGE).unwrap_or_default();
-    if service.is_some_and(|service| !service.is_capable("cap_net_raw")) && !holds(&range, 0) {
-        let message = format!("{SERVICE} may not open ICMP sockets: it has no CAP_NET_RAW");
-        let cure = format!(
-            "systemctl edit {SERVICE}, and there: [Service] CapabilityBoundingSet=CAP_NET_RAW; or let its group in: sysctl \
-             net.ipv4.ping_group_range=\"0 0\""
-        );
-        return Some(Check::failure(CHECK, message, cure));
+    if let Some(service) = service.filter(|service| !service.is_capable("cap_net_raw")) {
+        let groups = service.identity().map(|identity| identity.groups);
+        if groups.is_some_and(|groups| !groups.iter().any(|group| holds(&range, *group))) {
+            return Some(incapable(service));
+        }
     }
     Some(Check::ok(CHECK, format!("may be used by {} of module ping", plural(count, "collector"))))
+}
+
+/// The service has not what it takes.
+fn incapable(service: &Unit) -> Check {
+    let mut lines = vec!["CapabilityBoundingSet=CAP_NET_RAW".to_owned()];
+    if !service.is_of_root() {
+        lines.push("AmbientCapabilities=CAP_NET_RAW".to_owned());
+    }
+    let message = format!("{SERVICE} may not open ICMP sockets: it has no CAP_NET_RAW");
+    Check::failure(CHECK, message, drop_in(SERVICE, &lines))
 }
 
 /// Whether `group` is in the range.

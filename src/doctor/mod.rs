@@ -11,6 +11,7 @@ mod check;
 mod clock;
 mod cron;
 mod definitions;
+mod drop_in;
 mod exporters;
 mod flags;
 mod icmp;
@@ -87,19 +88,25 @@ pub fn examine(host: &Host<'_>, claims: impl Fn(&Loading) -> Claims) -> Vec<Chec
     checks.push(place::directory(host.textfile_dir, &sight.directory));
     let status = sight.directory.as_ref().ok().map(Directory::status);
     let [service, timer, _] = sight.units();
-    if sight.directory.is_ok() {
-        checks.push(place::file_system(host.textfile_dir));
-        checks.extend(service.and_then(|unit| units::check(unit, host, status.as_ref())));
+    if let Some(status) = &status {
+        checks.push(place::file_system(host.textfile_dir, status));
+        checks.extend(service.and_then(|unit| units::check(unit, host, status)));
     }
     if let Ok(loaded) = &sight.loaded {
         checks.extend(icmp::check(loaded, service));
     }
-    let starters =
-        Starters { host, units: timer.zip(service), has_systemd: units::is_running(), lines: &sight.lines };
+    let last_run =
+        sight.loaded.as_ref().ok().map(|loaded| starter::last_run(loaded, host.source, &sight.files, now()));
+    let starters = Starters {
+        host,
+        units: timer.zip(service),
+        has_systemd: units::is_running(),
+        daemon: starter::daemon(),
+        lines: &sight.lines,
+        has_run: last_run.as_ref().is_some_and(|check| check.verdict == Verdict::Ok),
+    };
     checks.push(starters.check());
-    if let Ok(loaded) = &sight.loaded {
-        checks.push(starter::last_run(loaded, host.source, &sight.files, now()));
-    }
+    checks.extend(last_run);
     let told = sight.asked.as_ref().and_then(Asked::told);
     let is_synchronized = told.and_then(|told| told.clock_sync).map(|status| status != 0.0);
     checks.push(clock::check(&sight.files, now(), is_synchronized));
@@ -154,6 +161,7 @@ impl Sight {
             exporters: &self.exporters,
             unit: self.units()[2],
             files: &self.files,
+            answers: self.asked.as_ref().is_some_and(|asked| asked.verified.is_ok()),
             is_served: self.asked.as_ref().is_some_and(Asked::is_served),
         };
         let mut checks = vec![way.exporter()];

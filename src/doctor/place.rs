@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{FsType, statfs};
-use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::statvfs::{FsFlags, Statvfs, statvfs};
 
 use super::access::{group_name, is_closed_to_user, user_name};
 use super::check::{AS_ROOT, Check};
@@ -63,8 +63,14 @@ pub fn directory(path: &Path, opened: &Result<Directory, textfile::Error>) -> Ch
     }
 }
 
-/// What it lies on: lost at boot, read-only, full, or somebody else's.
-pub fn file_system(path: &Path) -> Check {
+/// With less room than this, and less than a tenth, it will be full soon.
+const ROOM: u64 = 16 << 20;
+
+/// Likewise of files.
+const INODES: u64 = 100;
+
+/// What it lies on: lost at boot, read-only, full, or somebody else's. `status` is the directory's.
+pub fn file_system(path: &Path, status: &Status) -> Check {
     let (Ok(system), Ok(usage)) = (statfs(path), statvfs(path)) else {
         return Check::skipped(FILE_SYSTEM, format!("{} can't be asked", path.display()), "");
     };
@@ -73,15 +79,14 @@ pub fn file_system(path: &Path) -> Check {
         let cure = format!("mount -o remount,rw {}", mount_point(path).display());
         return Check::failure(FILE_SYSTEM, format!("{name}, mounted read-only"), cure);
     }
-    if usage.blocks_available() == 0 || usage.files() > 0 && usage.files_available() == 0 {
-        let what = if usage.blocks_available() == 0 { "space" } else { "inodes" };
-        let cure = "free some: see df and df -i";
-        return Check::failure(FILE_SYSTEM, format!("{name}, with no {what} left"), cure);
+    if let Some(check) = room(&name, &usage) {
+        return check;
     }
     match kind {
         Kind::Memory if !is_made_at_boot(path) => {
             let message = format!("{name}: the directory is lost at boot");
-            let line = format!("d {} 0755 root root -", path.display());
+            let (owner, group) = (user_name(status.uid), group_name(status.gid));
+            let line = format!("d {} {:04o} {owner} {group} -", path.display(), status.mode & 0o7777);
             let cure = format!("make it at boot: echo '{line}' >/etc/tmpfiles.d/promdrop.conf");
             Check::warning(FILE_SYSTEM, message, cure)
         }
@@ -91,6 +96,29 @@ pub fn file_system(path: &Path) -> Check {
             Check::warning(FILE_SYSTEM, message, "use a directory of a local file system")
         }
         Kind::Local => Check::ok(FILE_SYSTEM, format!("{name}, with room")),
+    }
+}
+
+/// That there is none, or little.
+fn room(name: &str, usage: &Statvfs) -> Option<Check> {
+    let space = usage.blocks_available().saturating_mul(usage.fragment_size());
+    let all = usage.blocks().saturating_mul(usage.fragment_size());
+    // A file system that counts no inodes has none to spare, and none to miss.
+    let inodes = if usage.files() > 0 { usage.files_available() } else { u64::MAX };
+    let cure = "free some: see df and df -i";
+    let none = |what: &str| Some(Check::failure(FILE_SYSTEM, format!("{name}, with no {what} left"), cure));
+    let few =
+        |left: String| Some(Check::warning(FILE_SYSTEM, format!("{name}, with only {left} left"), cure));
+    if space == 0 {
+        none("space")
+    } else if inodes == 0 {
+        none("inodes")
+    } else if space < ROOM && space < all / 10 {
+        few(format!("{} KiB", space / 1024))
+    } else if inodes < INODES && inodes < usage.files() / 10 {
+        few(format!("{inodes} inodes"))
+    } else {
+        None
     }
 }
 

@@ -1,13 +1,10 @@
 //! From the directory to node_exporter: does it run, does it read the same directory, may it?
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use nix::unistd::{User, getgrouplist};
-
-use super::access::{Identity, PASS, READ, group_name, user_name};
+use super::access::{self, Identity, PASS, READ, closed_above, group_name, user_name};
 use super::check::{AS_ROOT, Check};
+use super::drop_in::drop_in;
 use super::exporters::{Exporter, Reads};
 use super::plural;
 use super::units::{self, Unit, View};
@@ -32,6 +29,8 @@ pub struct Way<'a> {
     pub unit: Option<&'a Unit>,
     /// promdrop's files.
     pub files: &'a [Own],
+    /// Whether a node_exporter answers.
+    pub answers: bool,
     /// Whether a scrape has shown them all.
     pub is_served: bool,
 }
@@ -40,7 +39,8 @@ impl Way<'_> {
     /// Whether one runs.
     pub fn exporter(&self) -> Check {
         let Some(first) = self.exporters.first() else {
-            if self.is_served {
+            // In another container, maybe.
+            if self.answers {
                 return Check::ok(EXPORTER, "answers, though no process of it is seen here");
             }
             let cure = "start it: systemctl start prometheus-node-exporter; Debian's package is prometheus-node-exporter";
@@ -58,13 +58,16 @@ impl Way<'_> {
 
     /// Whether it reads the same directory.
     pub fn same(&self) -> Check {
+        let ours = self.path.display();
         let Some(first) = self.exporters.first() else {
-            return Check::skipped(SAME, "no node_exporter runs", "");
+            return match self.is_served {
+                true => Check::ok(SAME, format!("node_exporter serves {ours}")),
+                false => Check::skipped(SAME, "no process of a node_exporter is seen", ""),
+            };
         };
         if self.status.is_none() {
             return Check::skipped(SAME, "the directory can't be looked at", "");
         }
-        let ours = self.path.display();
         let told = first.flags.directories.join(", ");
         match &first.reads {
             Reads::Ours => Check::ok(SAME, format!("node_exporter reads {ours}")),
@@ -126,8 +129,8 @@ impl Way<'_> {
             Some(what) => {
                 let key = what.split('=').next().unwrap_or_default();
                 let message = format!("node_exporter doesn't see {ours}: {what} of {unit} hides it");
-                let line = format!("{key}={}", units::opened(key));
-                Check::failure(SAME, message, units::drop_in(unit, &line))
+                let drop_in = drop_in(unit, &[format!("{key}={}", units::opened(key))]);
+                Check::failure(SAME, message, format!("{drop_in} && systemctl restart {unit}"))
             }
             None => {
                 let message =
@@ -146,13 +149,16 @@ impl Way<'_> {
         let Some(status) = &self.status else {
             return Check::skipped(READABLE, "the directory can't be looked at", "");
         };
-        let Some((who, identity)) = self.reader() else {
-            return Check::skipped(READABLE, "it is not known who node_exporter runs as", "");
-        };
+        let reader = self.reader();
         if self.is_served {
+            let seen = reader.filter(|_| !self.exporters.is_empty());
+            let who = seen.map_or_else(|| "node_exporter".to_owned(), |(who, _)| who);
             return Check::ok(READABLE, format!("{who} reads {}", plural(self.files.len(), "file")));
         }
-        if let Some((path, class)) = self.closed_above(&identity) {
+        let Some((who, identity)) = reader else {
+            return Check::skipped(READABLE, "it is not known who node_exporter runs as", "");
+        };
+        if let Some((path, class)) = closed_above(self.path, &identity) {
             let cure = format!("chmod {class}+x {path}");
             return Check::failure(READABLE, format!("{who} can't pass {path}"), cure);
         }
@@ -176,30 +182,13 @@ impl Way<'_> {
         Check::ok(READABLE, format!("{who} may read {shown} and {}", plural(self.files.len(), "file")))
     }
 
-    /// The first directory, from the root on, that it may not pass, and which bits of the mode are for it.
-    fn closed_above(&self, identity: &Identity) -> Option<(String, char)> {
-        let place = self.path.canonicalize().unwrap_or_else(|_| self.path.to_owned());
-        let closed = |path: &Path| {
-            let found = fs::metadata(path).ok()?;
-            let is_closed = !identity.may((found.mode(), found.uid(), found.gid()), PASS);
-            is_closed.then(|| (path.display().to_string(), identity.class((found.uid(), found.gid()))))
-        };
-        let above: Vec<&Path> = place.ancestors().skip(1).collect();
-        above.into_iter().rev().find_map(closed)
-    }
-
     /// Who reads, and as whom.
     fn reader(&self) -> Option<(String, Identity)> {
         if let Some(first) = self.exporters.first() {
             let identity = first.identity.clone()?;
             return Some((format!("node_exporter's user {}", user_name(identity.uid)), identity));
         }
-        let user = USERS.iter().find_map(|name| User::from_name(name).ok().flatten())?;
-        let name = std::ffi::CString::new(user.name.clone()).ok()?;
-        let groups = getgrouplist(&name, user.gid).ok()?.iter().map(|group| group.as_raw()).collect();
-        Some((
-            format!("the user {}", user.name),
-            Identity { uid: user.uid.as_raw(), groups, capabilities: 0 },
-        ))
+        let (name, (uid, groups)) = USERS.iter().find_map(|name| Some((name, access::user(name)?)))?;
+        Some((format!("the user {name}"), Identity { uid, groups, capabilities: 0 }))
     }
 }

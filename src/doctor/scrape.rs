@@ -26,7 +26,8 @@ pub struct Asked {
     pub is_where_told: bool,
 }
 
-/// Asks the node_exporter at `url` or, where nobody answers there and nobody has chosen it, where `exporters` say.
+/// Asks the node_exporter at `url` or, where nobody has chosen that and nobody answers there, or one that serves something
+/// else, where the first of `exporters` listens.
 ///
 /// # Errors
 /// Where the directory can't be looked at.
@@ -42,10 +43,14 @@ pub fn ask(
         Err(Error::Directory(error)) => Err(error),
     };
     let mut asked = Asked { url: url.to_owned(), verified: try_at(url)?, is_where_told: true };
-    let found = exporters.first().map(|exporter| exporter.flags.url());
-    if let (Err(_), true, Some(found)) = (&asked.verified, is_default, found.filter(|found| found != url)) {
+    let found = exporters.first().and_then(|exporter| exporter.flags.url());
+    let is_wrong = asked.verified.as_ref().map_or(true, |verified| !verified.told.findings.is_empty());
+    if let Some(found) = found.filter(|found| is_default && is_wrong && found != url) {
         let verified = try_at(&found)?;
-        if verified.is_ok() {
+        let is_better = verified.as_ref().is_ok_and(|found| {
+            asked.verified.as_ref().map_or(true, |told| found.told.findings.len() < told.told.findings.len())
+        });
+        if is_better {
             asked = Asked { url: found, verified, is_where_told: false };
         }
     }
@@ -138,18 +143,27 @@ fn unanswered(error: &exporter::Error, exporter: Option<&Exporter>) -> Check {
     match exporter {
         Some(exporter) if exporter.flags.has_web_config => {
             let message = format!("{message}; a --web.config.file says how it is asked");
-            let cure = "promdrop speaks no https and knows no password: have node_exporter listen on a plain address of this \
-                        host, too, or do without this step";
-            Check::failure(SCRAPE, message, cure)
+            let cure = "promdrop speaks no https and knows no password: have another node_exporter listen on a plain address \
+                        of this host, or do without this step";
+            Check::warning(SCRAPE, message, cure)
         }
-        Some(exporter) if exporter.flags.url() != error.url => {
-            let cure = format!(
-                "it was told to listen at {}: PROMDROP_NODE_EXPORTER says where",
-                exporter.flags.url()
-            );
-            Check::failure(SCRAPE, message, cure)
-        }
-        _ => Check::failure(SCRAPE, message, error.cure),
+        Some(Exporter { flags, .. }) => match flags.url() {
+            None => {
+                let message =
+                    format!("{message}; the command line of node_exporter's process doesn't say where");
+                let cure =
+                    "PROMDROP_NODE_EXPORTER=http://HOST:PORT/metrics in /etc/default/promdrop says where";
+                Check::warning(SCRAPE, message, cure)
+            }
+            Some(found) if found != error.url => {
+                let cure = format!(
+                    "it was told to listen there: PROMDROP_NODE_EXPORTER={found} in /etc/default/promdrop"
+                );
+                Check::failure(SCRAPE, message, cure)
+            }
+            Some(_) => Check::failure(SCRAPE, message, error.cure),
+        },
+        None => Check::failure(SCRAPE, message, error.cure),
     }
 }
 

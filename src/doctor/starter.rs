@@ -27,8 +27,17 @@ pub struct Starters<'a> {
     pub units: Option<(&'a Unit, &'a Unit)>,
     /// Whether systemd runs this host.
     pub has_systemd: bool,
+    /// What a running cron daemon is called.
+    pub daemon: Option<String>,
     /// The lines of crontabs.
     pub lines: &'a [Start],
+    /// Whether promdrop has run when it had to, whatever started it.
+    pub has_run: bool,
+}
+
+/// What a running cron daemon is called.
+pub fn daemon() -> Option<String> {
+    any_called(&DAEMONS)
 }
 
 impl Starters<'_> {
@@ -37,7 +46,8 @@ impl Starters<'_> {
         let active: Vec<&Start> =
             self.lines.iter().filter(|line| !(self.has_systemd && line.is_guarded)).collect();
         let taken: Vec<&Start> = active.iter().copied().filter(|line| line.ignored.is_none()).collect();
-        if let Some((timer, service)) = self.units.filter(|(timer, _)| timer.is_loaded()) {
+        let is_there = |unit: &Unit| unit.is_loaded() || unit.is_masked() || unit.misloaded().is_some();
+        if let Some((timer, service)) = self.units.filter(|(timer, _)| is_there(timer)) {
             if timer.get("ActiveState") == "active" {
                 return with_timer(timer, service, taken.first().copied());
             }
@@ -53,15 +63,32 @@ impl Starters<'_> {
             _ if self.has_systemd && self.units.is_none() => {
                 Check::skipped(CHECK, "systemd doesn't say what it knows of promdrop.timer", AS_ROOT)
             }
-            _ => {
-                let cure = if self.has_systemd {
-                    format!("systemctl enable --now {TIMER}")
-                } else {
-                    "put the cron line of promdrop(8) into /etc/cron.d/promdrop".to_owned()
-                };
-                Check::failure(CHECK, "nothing starts promdrop run: no timer and no cron line", cure)
-            }
+            _ => self.by_nothing_seen(),
         }
+    }
+
+    /// There is neither a timer nor a line.
+    fn by_nothing_seen(&self) -> Check {
+        if self.has_run && !self.has_systemd && self.daemon.is_none() {
+            // A container, and in it a loop.
+            return Check::ok(
+                CHECK,
+                "neither systemd nor cron runs here, and something else starts promdrop",
+            );
+        }
+        let cure = if self.has_systemd {
+            format!(
+                "install {SERVICE} and {TIMER} (Debian's package brings them), then systemctl enable --now {TIMER}"
+            )
+        } else {
+            "put the cron line of promdrop(8) into /etc/cron.d/promdrop".to_owned()
+        };
+        if self.has_run && self.has_systemd {
+            let message =
+                format!("neither {TIMER} nor a cron line starts promdrop, but something has, lately");
+            return Check::warning(CHECK, message, format!("{cure}; unless another unit is meant to"));
+        }
+        Check::failure(CHECK, "nothing starts promdrop run: no timer and no cron line", cure)
     }
 
     fn by_cron(&self, line: &Start) -> Check {
@@ -69,20 +96,30 @@ impl Starters<'_> {
         if let Some(check) = self.host.elsewhere(CHECK, place, line.textfile_dir.clone()) {
             return check;
         }
-        match any_called(&DAEMONS) {
-            Some(daemon) => Check::ok(CHECK, format!("{daemon} runs {place}")),
-            None => {
-                let start =
-                    if self.has_systemd { "systemctl enable --now cron" } else { "service cron start" };
-                let message = format!("{place} starts promdrop, but no cron daemon runs");
-                Check::failure(CHECK, message, format!("{start}; Debian's package is cron"))
-            }
-        }
+        let Some(daemon) = &self.daemon else {
+            let start = if self.has_systemd { "systemctl enable --now cron" } else { "service cron start" };
+            let message = format!("{place} starts promdrop, but no cron daemon runs");
+            let cure = format!("{start}; Debian's package is cron");
+            return match self.has_run {
+                // One that is called otherwise, or a container's loop.
+                true => Check::warning(CHECK, format!("{message}; something has started it, lately"), cure),
+                false => Check::failure(CHECK, message, cure),
+            };
+        };
+        Check::ok(CHECK, format!("{daemon} runs {place}"))
     }
 }
 
 /// There is a timer at work.
 fn with_timer(timer: &Unit, service: &Unit, line: Option<&Start>) -> Check {
+    if service.is_masked() || service.get("LoadState") == "not-found" {
+        let message = format!("{TIMER} is active, but {SERVICE} is {}", service.get("LoadState"));
+        let cure = match service.is_masked() {
+            true => format!("systemctl unmask {SERVICE}"),
+            false => format!("install {SERVICE}: Debian's package brings it"),
+        };
+        return Check::failure(CHECK, message, cure);
+    }
     if service.get("ActiveState") == "failed" {
         let message = format!("{TIMER} is active, but {SERVICE} failed: {}", service.get("Result"));
         return Check::failure(CHECK, message, format!("see journalctl -u {SERVICE}"));
@@ -106,9 +143,13 @@ fn with_timer(timer: &Unit, service: &Unit, line: Option<&Start>) -> Check {
 
 /// There is one that does nothing.
 fn idle_timer(timer: &Unit) -> Check {
-    let masked = timer.get("UnitFileState").starts_with("masked");
+    if let Some(state) = timer.misloaded() {
+        let message = format!("systemd can't load {TIMER}: {state}");
+        return Check::failure(CHECK, message, format!("systemd-analyze verify {TIMER}"));
+    }
+    let masked = timer.is_masked();
     let state = if masked { "masked" } else { timer.get("ActiveState") };
-    let unmask = if masked { format!("systemctl unmask {TIMER}; ") } else { String::new() };
+    let unmask = if masked { format!("systemctl unmask {TIMER} && ") } else { String::new() };
     let message = format!("{TIMER} is {state}, and no cron line starts promdrop run");
     Check::failure(CHECK, message, format!("{unmask}systemctl enable --now {TIMER}"))
 }
@@ -151,6 +192,7 @@ mod tests {
         Start { place: "/etc/cron.d/x:1".to_owned(), is_guarded: guarded, textfile_dir: None, ignored: None }
     }
 
+    /// Of a machine with systemd and a cron daemon, where promdrop has not run lately.
     fn verdict(timer: &str, service: &str, lines: &[Start]) -> (Verdict, String) {
         let (timer, service) = (unit(timer), unit(service));
         let units = Some((&timer, &service));
@@ -162,7 +204,8 @@ mod tests {
             node_exporter: "",
             is_default: false,
         };
-        let check = Starters { host: &host, units, has_systemd: true, lines }.check();
+        let daemon = Some("cron".to_owned());
+        let check = Starters { host: &host, units, has_systemd: true, daemon, lines, has_run: false }.check();
         (check.verdict, check.cure)
     }
 
@@ -194,12 +237,20 @@ mod tests {
                 "systemctl enable --now promdrop.timer",
             ),
             (
-                "LoadState=loaded\nActiveState=inactive\nUnitFileState=masked\n",
+                "LoadState=masked\nActiveState=inactive\nUnitFileState=masked\n",
                 "",
                 &[],
                 Verdict::Failure,
-                "systemctl unmask promdrop.timer; systemctl enable",
+                "systemctl unmask promdrop.timer && systemctl enable",
             ),
+            (
+                "LoadState=bad-setting\nActiveState=inactive\n",
+                "",
+                &[],
+                Verdict::Failure,
+                "systemd-analyze verify promdrop.timer",
+            ),
+            (good, "LoadState=not-found\n", &[], Verdict::Failure, "install promdrop.service"),
             ("LoadState=not-found\n", "", &[], Verdict::Failure, "systemctl enable --now promdrop.timer"),
         ] {
             let (verdict, said) = verdict(timer, service, lines);

@@ -1,12 +1,15 @@
 //! What systemd says of units, and what a unit's sandbox makes of a path. Asked once; pure from there.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Host;
-use super::access::{Identity, WRITE};
+use super::access::{
+    self, DAC_OVERRIDE, DAC_READ_SEARCH, Identity, PASS, READ, WRITE, closed_above, group_name, user_name,
+};
 use super::check::Check;
+use super::drop_in::drop_in;
 use crate::collect::command::ask::ask;
 use crate::textfile::Status;
 
@@ -21,8 +24,8 @@ const SANDBOX: &str = "service";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,UnitFileState,Result,NeedDaemonReload,\
-    NextElapseUSecRealtime,User,Group,CapabilityBoundingSet,Environment,ExecStart,ProtectSystem,ProtectHome,PrivateTmp,\
-    ReadWritePaths,ReadOnlyPaths,InaccessiblePaths,TemporaryFileSystem,RootDirectory,BindPaths";
+    NextElapseUSecRealtime,User,Group,SupplementaryGroups,DynamicUser,CapabilityBoundingSet,AmbientCapabilities,\
+    Environment,ExecStart,ProtectSystem,ProtectHome,PrivateTmp,ReadWritePaths,ReadOnlyPaths,InaccessiblePaths,TemporaryFileSystem,RootDirectory,BindPaths";
 
 /// A unit, as `systemctl show` tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,18 +72,40 @@ impl Unit {
         self.get("LoadState") == "loaded"
     }
 
-    fn paths(&self, key: &str) -> impl Iterator<Item = &Path> {
+    /// Why systemd can't load it, where it should be there.
+    pub fn misloaded(&self) -> Option<&str> {
+        Some(self.get("LoadState")).filter(|state| !matches!(*state, "" | "loaded" | "masked" | "not-found"))
+    }
+
+    /// Whether whoever is in charge forbids it to be started.
+    pub fn is_masked(&self) -> bool {
+        self.get("LoadState") == "masked"
+    }
+
+    /// The places that an option names, as systemd follows their links.
+    fn paths(&self, key: &str) -> impl Iterator<Item = PathBuf> {
         let words = self.get(key).split_whitespace();
         words.map(|word| {
             let word = word.trim_start_matches(['-', '+']);
-            Path::new(word.split(':').next().unwrap_or(word))
+            let path = Path::new(word.split(':').next().unwrap_or(word));
+            path.canonicalize().unwrap_or_else(|_| path.to_owned())
+        })
+    }
+
+    /// What is bound to where.
+    fn bound(&self) -> impl Iterator<Item = &Path> {
+        let words = self.get("BindPaths").split_whitespace();
+        words.map(|word| {
+            let mut ends = word.trim_start_matches('-').split(':');
+            let source = ends.next().unwrap_or_default();
+            Path::new(ends.next().filter(|end| !end.is_empty()).unwrap_or(source))
         })
     }
 
     /// What its sandbox makes of `path`.
     pub fn view(&self, path: &Path) -> View {
         let is_below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
-        if self.paths("BindPaths").any(|place| path.starts_with(place)) {
+        if self.bound().any(|place| path.starts_with(place)) {
             return View::Open;
         }
         for key in ["InaccessiblePaths", "TemporaryFileSystem"] {
@@ -101,7 +126,8 @@ impl Unit {
         self.read_only(path).map_or(View::Open, View::ReadOnly)
     }
 
-    /// What keeps it from writing to `path`: of what is said of several places on the way, the last counts.
+    /// What keeps it from writing to `path`: of what is said of several places on the way, the last counts, and of what is
+    /// said of one, the stricter.
     fn read_only(&self, path: &Path) -> Option<String> {
         let system = self.get("ProtectSystem");
         let protected: &[&str] = match system {
@@ -119,20 +145,42 @@ impl Unit {
             let depth = places.iter().filter_map(|place| depth(Path::new(place))).max();
             depth.map(|depth| (depth, what))
         };
-        let told = self.paths("ReadOnlyPaths").filter_map(depth).max();
+        let deepest = |key| self.paths(key).filter_map(|place| depth(&place)).max();
+        let told = deepest("ReadOnlyPaths");
         let closed = [
             by(protected, format!("ProtectSystem={system}")),
             by(homes, "ProtectHome=read-only".to_owned()),
             told.map(|depth| (depth, "ReadOnlyPaths=".to_owned())),
         ];
         let (closed, what) = closed.into_iter().flatten().max_by_key(|(depth, _)| *depth)?;
-        let open = self.paths("ReadWritePaths").filter_map(depth).max();
-        open.is_none_or(|open| open < closed).then_some(what)
+        deepest("ReadWritePaths").is_none_or(|open| open <= closed).then_some(what)
     }
 
-    /// Whether it is able to do `capability`, by the name of it.
+    /// Whether it is able to do `capability`, by the name of it: another user than root only what is given to that.
     pub fn is_capable(&self, capability: &str) -> bool {
-        self.get("CapabilityBoundingSet").split_whitespace().any(|word| word == capability)
+        let holds = |key| self.get(key).split_whitespace().any(|word| word == capability);
+        holds("CapabilityBoundingSet") && (self.is_of_root() || holds("AmbientCapabilities"))
+    }
+
+    /// Whether root runs it.
+    pub fn is_of_root(&self) -> bool {
+        matches!(self.get("User"), "" | "root" | "0") && self.get("DynamicUser") != "yes"
+    }
+
+    /// Who it runs as; `None` where that user is not known here.
+    pub fn identity(&self) -> Option<Identity> {
+        let capable = |name, bit| if self.is_capable(name) { bit } else { 0 };
+        let capabilities =
+            capable("cap_dac_override", DAC_OVERRIDE) | capable("cap_dac_read_search", DAC_READ_SEARCH);
+        let (uid, mut groups) = match self.get("User") {
+            _ if self.is_of_root() => (0, vec![0]),
+            "" => return None,
+            name => access::user(name)?,
+        };
+        // Beside the group that is named, those of its user stay.
+        let named = [self.get("Group")].into_iter().chain(self.get("SupplementaryGroups").split_whitespace());
+        groups.extend(named.filter_map(access::group));
+        Some(Identity { uid, groups, capabilities })
     }
 
     /// Another textfile directory than promdrop's own, where it sets one.
@@ -151,14 +199,13 @@ impl Unit {
     }
 }
 
-/// How a drop-in of `unit` is written that says `lines`.
-pub fn drop_in(unit: &str, lines: &str) -> String {
-    format!("systemctl edit {unit}, and there: [Service] {lines}; then systemctl restart {unit}")
-}
-
 /// Whether the service can write to the directory at `path`.
-pub fn check(service: &Unit, host: &Host<'_>, directory: Option<&Status>) -> Option<Check> {
+pub fn check(service: &Unit, host: &Host<'_>, status: &Status) -> Option<Check> {
     let path = host.textfile_dir;
+    if let Some(state) = service.misloaded() {
+        let message = format!("systemd can't load {SERVICE}: {state}");
+        return Some(Check::failure(SANDBOX, message, format!("systemd-analyze verify {SERVICE}")));
+    }
     if !service.is_loaded() {
         return None;
     }
@@ -175,13 +222,22 @@ pub fn check(service: &Unit, host: &Host<'_>, directory: Option<&Status>) -> Opt
         View::Hidden(what) => {
             let message = format!("promdrop.service doesn't see {shown}: {what}");
             let (option, _) = what.split_once('=').unwrap_or((&what, ""));
-            Check::failure(SANDBOX, message, edit(&format!("{option}={}", opened(option))))
+            let mut lines = vec![format!("{option}={}", opened(option))];
+            if service.read_only(&real).is_some() {
+                lines.push(format!("ReadWritePaths={}", real.display()));
+            }
+            Check::failure(SANDBOX, message, drop_in(SERVICE, &lines))
         }
         View::ReadOnly(what) => {
             let message = format!("promdrop.service may not write to {shown}: {what}");
-            Check::failure(SANDBOX, message, edit(&format!("ReadWritePaths={}", real.display())))
+            // What is said of the very place twice, the other way too, has to go.
+            let line = match service.paths("ReadWritePaths").any(|place| place == real) {
+                true => "ReadOnlyPaths=".to_owned(),
+                false => format!("ReadWritePaths={}", real.display()),
+            };
+            Check::failure(SANDBOX, message, drop_in(SERVICE, &[line]))
         }
-        View::Open => by_mode(service, path, directory?),
+        View::Open => by_mode(service, path, status),
     })
 }
 
@@ -190,34 +246,36 @@ pub fn opened(option: &str) -> &'static str {
     if matches!(option, "ProtectHome" | "PrivateTmp") { "no" } else { "" }
 }
 
-fn edit(lines: &str) -> String {
-    format!("systemctl edit {SERVICE}, and there: [Service] {lines}")
-}
-
 /// Whether it can, by the directory's mode.
 fn by_mode(service: &Unit, path: &Path, status: &Status) -> Check {
     let shown = path.display();
-    let named = |key: &str| Some(service.get(key)).filter(|name| !name.is_empty());
-    let user = named("User").and_then(|name| nix::unistd::User::from_name(name).ok().flatten());
-    let (uid, gid) = user.map_or((0, 0), |user| (user.uid.as_raw(), user.gid.as_raw()));
-    let group = named("Group").and_then(|name| nix::unistd::Group::from_name(name).ok().flatten());
-    let groups = vec![group.map_or(gid, |group| group.gid.as_raw())];
-    let overrides = uid == 0 && service.is_capable("cap_dac_override");
-    let identity = Identity { uid, groups, capabilities: if overrides { 1 << 1 } else { 0 } };
-    if identity.may((status.mode, status.uid, status.gid), WRITE) {
+    let Some(identity) = service.identity() else {
+        let why = format!("{SERVICE} runs as a user that is not known here: {}", service.get("User"));
+        return Check::skipped(SANDBOX, why, "");
+    };
+    if let Some((above, class)) = closed_above(path, &identity) {
+        let message = format!("{SERVICE} runs as {}, who may not pass {above}", user_name(identity.uid));
+        let cure = match service.is_of_root() {
+            true => drop_in(SERVICE, &["CapabilityBoundingSet=CAP_DAC_OVERRIDE".to_owned()]),
+            false => format!("chmod {class}+x {above}"),
+        };
+        return Check::failure(SANDBOX, message, cure);
+    }
+    if identity.may((status.mode, status.uid, status.gid), READ | WRITE | PASS) {
         return Check::ok(SANDBOX, format!("promdrop.service may write to {shown}"));
     }
     let message = format!(
         "promdrop.service runs as {}, who may not write to {shown}: that is {}:{} {:04o}",
-        super::access::user_name(uid),
-        super::access::user_name(status.uid),
-        super::access::group_name(status.gid),
+        user_name(identity.uid),
+        user_name(status.uid),
+        group_name(status.gid),
         status.mode & 0o7777
     );
-    let cure = if uid == 0 {
-        edit("CapabilityBoundingSet=CAP_DAC_OVERRIDE")
-    } else {
-        format!("give the directory to that user's group: chgrp GROUP {shown}; chmod g+w {shown}")
+    let cure = match identity.groups.first() {
+        Some(group) if !service.is_of_root() => {
+            format!("chgrp {} {shown} && chmod g+rwx {shown}", group_name(*group))
+        }
+        _ => drop_in(SERVICE, &["CapabilityBoundingSet=CAP_DAC_OVERRIDE".to_owned()]),
     };
     Check::failure(SANDBOX, message, cure)
 }
@@ -262,10 +320,33 @@ mod tests {
             ("InaccessiblePaths=-/srv\n", "/srv/x", hidden("InaccessiblePaths=/srv")),
             ("TemporaryFileSystem=/srv:ro\n", "/srv/x", hidden("TemporaryFileSystem=/srv")),
             ("RootDirectory=/jail\n", "/srv/x", hidden("RootDirectory=/jail")),
+            // Both ways at one place: the stricter.
+            ("ReadWritePaths=/srv/x\nReadOnlyPaths=/srv/x\n", "/srv/x", read_only("ReadOnlyPaths=")),
+            ("ProtectSystem=full\nReadWritePaths=/etc\n", "/etc/x", read_only("ProtectSystem=full")),
+            // As systemd follows links.
+            ("ProtectSystem=strict\nReadWritePaths=/proc/self/fd/../root/srv\n", "/srv/x", View::Open),
+            ("PrivateTmp=yes\nBindPaths=/srv/x:/tmp/x\n", "/tmp/x", View::Open),
+            ("PrivateTmp=yes\nBindPaths=/tmp/x:/srv/x\n", "/tmp/x", hidden("PrivateTmp=yes")),
             ("", "/srv/x", View::Open),
         ] {
             assert_eq!(unit(lines).view(Path::new(path)), view, "{lines}{path}");
         }
+    }
+
+    #[test]
+    fn who_a_service_is_decides_what_it_may() {
+        let all = "CapabilityBoundingSet=cap_net_raw cap_dac_override\n";
+        let service = |lines: &str| unit(&format!("{all}{lines}"));
+        assert!(service("").is_capable("cap_net_raw") && service("User=root\n").is_capable("cap_net_raw"));
+        assert!(!service("User=nobody\n").is_capable("cap_net_raw"));
+        assert!(!service("DynamicUser=yes\n").is_capable("cap_net_raw"));
+        assert!(service("User=nobody\nAmbientCapabilities=cap_net_raw\n").is_capable("cap_net_raw"));
+        assert!(!service("AmbientCapabilities=cap_chown\n").is_capable("cap_chown"));
+        let groups = |lines| service(lines).identity().map(|who| (who.uid, who.groups, who.capabilities));
+        assert_eq!(groups("Group=7\n"), Some((0, vec![0, 7], DAC_OVERRIDE)));
+        assert_eq!(groups("User=nobody\nSupplementaryGroups=8 9\n"), Some((65_534, vec![65_534, 8, 9], 0)));
+        assert_eq!(groups("User=no-such-user\n"), None);
+        assert_eq!(groups("DynamicUser=yes\n"), None);
     }
 
     #[test]

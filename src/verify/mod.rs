@@ -66,3 +66,73 @@ pub fn verify(directory: &Directory, url: &str, timeout: Duration) -> Result<Ver
 fn given(own: &Own) -> Given<'_> {
     Given { file: &own.file, modified: own.modified.0, text: &own.text }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::Path;
+    use std::thread;
+
+    use super::*;
+    use crate::textfile::{Header, Kind};
+
+    fn publish(dir: &Path, value: usize) {
+        let mut text = String::new();
+        Header::new(Kind::Collector, "/c", "x.prom").render(&mut text);
+        fs::write(dir.join("x.prom"), format!("{text}# TYPE a gauge\na {value}\n")).unwrap();
+    }
+
+    /// What comes of a node_exporter that answers the request of number `asked`, from 1 on, with the value `serves(asked)`,
+    /// where the value `asked` is published anew before, as long as `moves(asked)`; and how often it was asked.
+    fn verified(moves: fn(usize) -> bool, serves: fn(usize) -> usize) -> (Verified, usize) {
+        let place = tempfile::tempdir().unwrap();
+        publish(place.path(), 0);
+        let directory = Directory::open(place.path()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+        let dir = place.path().to_owned();
+        let server = thread::spawn(move || {
+            let mut asked = 0;
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4096];
+                if stream.read(&mut request).unwrap() == 0 {
+                    return asked;
+                }
+                asked += 1;
+                if moves(asked) {
+                    publish(&dir, asked);
+                }
+                let time = fs::metadata(dir.join("x.prom")).unwrap().mtime();
+                let served = serves(asked);
+                let body = format!(
+                    "node_exporter_build_info 1\nnode_textfile_mtime_seconds{{file=\"/d/x.prom\"}} {time}\na {served}\n"
+                );
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+            }
+        });
+        let verified = verify(&directory, &url, exporter::PATIENCE).unwrap();
+        drop(std::net::TcpStream::connect(url.trim_start_matches("http://").trim_end_matches("/metrics")));
+        (verified, server.join().unwrap())
+    }
+
+    #[test]
+    fn what_is_published_anew_meanwhile_is_looked_at_again() {
+        let (still, asked) = verified(|_| false, |_| 0);
+        assert!(still.told.findings.is_empty() && still.restless.is_empty());
+        assert_eq!(asked, 1);
+        let (once, asked) = verified(|asked| asked == 1, |_| 1);
+        assert!(once.told.findings.is_empty() && once.restless.is_empty(), "{once:?}");
+        assert_eq!(asked, 2);
+        // One that stands still is what it is.
+        let (wrong, asked) = verified(|_| false, |_| 7);
+        assert!(matches!(&wrong.told.findings[..], [Finding { fault: Fault::Other { .. }, .. }]));
+        assert_eq!(asked, 1);
+        let (always, asked) = verified(|_| true, |asked| asked);
+        assert_eq!((always.told.findings, always.restless), (vec![], vec!["x.prom".to_owned()]));
+        assert_eq!(asked, TRIES);
+    }
+}

@@ -7,6 +7,7 @@
 mod order;
 mod pass;
 mod proof;
+mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal as _;
@@ -30,12 +31,12 @@ use crate::collect::runner::{Report, Runner, now};
 use crate::collect::stop::Stop;
 use crate::config::fields::Stem;
 use crate::config::load::Failed;
-use crate::diagnostic::printable;
 use crate::schedule::{Slots, Ticks};
-use crate::textfile::{Audit, Directory, Fate, Others, Sweep, Withdrawn};
+use crate::textfile::{Audit, Directory, Fate, Others, Sweep};
 use order::Order;
 use pass::{Due, Pass, check_names};
 use proof::Proof;
+use words::{describe_loss, summary};
 
 /// While a collector runs there is a pass so often, as there would be by the timer.
 const TICK: Duration = Duration::from_secs(15);
@@ -242,7 +243,6 @@ impl<'env> Shift<'env> {
         is_news |= withdrawn | Overall::is_due(self.directory, at);
         for failed in &pass.loaded.failed {
             if failed.stem.as_ref().is_none_or(|stem| self.order.wants(stem.as_str())) {
-                self.status = FAILED;
                 is_news |= self.report_config(&pass.runner, failed, at);
             }
         }
@@ -258,19 +258,30 @@ impl<'env> Shift<'env> {
             self.is_settled = false;
             self.batch = Some(Batch { began: at, clock, source, enabled, disabled, failed, others });
         }
+        self.start(crew, &pass, due, at);
+        Some(pass)
+    }
+
+    /// Starts what is `due` of a pass at `at`.
+    fn start<'scope>(
+        &mut self,
+        crew: &mut Crew<'scope, 'env>,
+        pass: &Arc<Pass<'env>>,
+        due: Vec<Due>,
+        at: u64,
+    ) {
         match due.as_slice() {
             // With nothing to do meanwhile, a single one needs no thread.
-            [due] if self.next(Some(&pass), at).is_none() => {
+            [due] if self.next(Some(pass), at).is_none() => {
                 pass.run(due.number).iter().for_each(|report| self.tell(report));
             }
             _ => {
                 for Due { number, stem, .. } in due {
-                    let pass = Arc::clone(&pass);
+                    let pass = Arc::clone(pass);
                     crew.add(stem, move || pass.run(number));
                 }
             }
         }
-        Some(pass)
     }
 
     /// Removes what no definition claims any more or is past its age; whether there was anything.
@@ -319,6 +330,7 @@ impl<'env> Shift<'env> {
 
     /// Says what is wrong with a definition and publishes it as health; whether anything was published.
     fn report_config(&mut self, runner: &Runner<'_>, failed: &Failed, at: u64) -> bool {
+        self.status = FAILED;
         // Without a valid name there is no file to publish in; the exit status and stderr remain.
         let Some(stem) = &failed.stem else {
             self.fail_once(failed.to_string());
@@ -374,27 +386,5 @@ impl<'env> Shift<'env> {
     fn fail(&mut self, message: impl std::fmt::Display) {
         complain(message);
         self.status = FAILED;
-    }
-}
-
-/// What went of a file that was published already, and why.
-fn describe_loss(Withdrawn { file, families, reasons }: &Withdrawn) -> String {
-    let what = printable(&families.join(", "));
-    let reasons: Vec<String> = reasons.iter().map(|reason| format!("  {}", printable(reason))).collect();
-    format!("promdrop: {file}: withdrawn, for another file contradicts it: {what}\n{}", reasons.join("\n"))
-}
-
-/// A definition's problems in one line that may be published: where, but nothing of what the file holds.
-fn summary(failed: &Failed) -> String {
-    let count = failed.problems.len();
-    let problems = if count == 1 { "problem" } else { "problems" };
-    match failed.problems.first() {
-        Some(first) if first.line > 0 => {
-            format!(
-                "the definition has {count} {problems}, the first in line {}, column {}",
-                first.line, first.column
-            )
-        }
-        _ => "the definition can't be loaded".to_owned(),
     }
 }

@@ -18,13 +18,18 @@ const PING: &str = "module: ping\ninterval: 1h\nping: {count: 1, targets: [127.0
 /// Functions for the lines of the cases: node_exporter with other options, a drop-in of a unit, and a tick of the timer.
 const FUNCTIONS: &str = r#"
 D=/var/lib/prometheus/node-exporter
-again() {
-    systemctl restart prometheus-node-exporter
+listens() {
     for try in $(seq 200); do
-        if ss -Hltn | grep -Eq ':9[12]00 '; then return; fi
+        if ss -Hltn | grep -Eq ":$1 "; then return; fi
         sleep 0.05
     done
     return 1
+}
+again() {
+    # So often in so short a time it would not be started.
+    systemctl reset-failed prometheus-node-exporter
+    systemctl restart prometheus-node-exporter
+    listens '9[12]00'
 }
 ONLY="--collector.disable-defaults --collector.textfile"
 told() { echo "ARGS=\"$ONLY $*\"" >/etc/default/prometheus-node-exporter; again; }
@@ -36,8 +41,13 @@ dropin() {
     systemctl daemon-reload
 }
 undo() {
-    rm /run/systemd/system/$1.d/test.conf
+    rm -f /run/systemd/system/$1.d/test.conf /etc/systemd/system/$1.d/zz-*
     systemctl daemon-reload
+}
+runs() {
+    rm $D/netstat.prom
+    systemctl start promdrop.service
+    test -e $D/netstat.prom
 }
 "#;
 
@@ -126,9 +136,8 @@ fn in_a_directory_of_its_own(machine: &Machine) {
             found.0
         );
         let unit = "prometheus-node-exporter.service";
-        machine.sh(&format!(
-            ". {LINES}; dropin promdrop.service {option}=no ReadWritePaths={place}; dropin {unit} {option}=yes; again"
-        ));
+        machine.sh(cure);
+        machine.sh(&format!(". {LINES}; dropin {unit} {option}=yes; again"));
         let found = doctor(machine, &[]);
         let [verdict, message, cure] = found.check("textfile-directory");
         assert!(
@@ -136,12 +145,8 @@ fn in_a_directory_of_its_own(machine: &Machine) {
             "{:#}",
             found.0
         );
-        assert!(
-            cure.contains(&format!("systemctl edit {unit}")) && cure.contains(&format!("{option}=no")),
-            "{cure}"
-        );
         assert_eq!(found.check("service")[0], "ok", "{:#}", found.0);
-        machine.sh(&format!(". {LINES}; dropin {unit} {option}=no; again"));
+        machine.sh(&format!(". {LINES}; D={place}; systemctl reset-failed; {cure}; listens 9100; runs"));
         let found = doctor(machine, &[]);
         // /tmp may be lost at boot.
         let amiss: Vec<&str> = found.amiss().into_iter().filter(|check| *check != "file-system").collect();
@@ -224,6 +229,24 @@ const CASES: &[Case] = &[
         mends: "CURE",
     },
     Case {
+        breaks: "mount -o remount,size=1m $D; head -c 960k /dev/zero >$D/full",
+        check: "file-system",
+        verdict: "warning",
+        says: "tmpfs, with only ",
+        cure: "df",
+        also: &[],
+        mends: "rm $D/full",
+    },
+    Case {
+        breaks: "mount -o remount,nr_inodes=20 $D; touch $(seq -f $D/%g 30) 2>/run/refused || true",
+        check: "file-system",
+        verdict: "failure",
+        says: "tmpfs, with no inodes left",
+        cure: "df -i",
+        also: &[],
+        mends: "rm -f $(seq -f $D/%g 30)",
+    },
+    Case {
         breaks: "mount -o remount,size=64k $D; cat /dev/zero >$D/full 2>/run/refused || true",
         check: "file-system",
         verdict: "failure",
@@ -239,7 +262,53 @@ const CASES: &[Case] = &[
         says: "may not write to /var/lib/prometheus/node-exporter: ProtectSystem=strict",
         cure: "ReadWritePaths=/var/lib/prometheus/node-exporter",
         also: &[],
+        mends: "CURE; runs",
+    },
+    Case {
+        // What is said of one place both ways is the stricter, whatever link it is named by.
+        breaks: "undo promdrop.service; ln -s $D /srv/link; dropin promdrop.service ReadOnlyPaths=$D ReadWritePaths=/srv/link",
+        check: "service",
+        verdict: "failure",
+        says: "may not write to /var/lib/prometheus/node-exporter: ReadOnlyPaths=",
+        cure: "ReadOnlyPaths=",
+        also: &[],
+        mends: "CURE; runs",
+    },
+    Case {
+        breaks: "dropin promdrop.service ExecStart=",
+        check: "service",
+        verdict: "failure",
+        says: "systemd can't load promdrop.service: bad-setting",
+        cure: "systemd-analyze verify promdrop.service",
+        also: &[],
         mends: "undo promdrop.service",
+    },
+    Case {
+        breaks: "dropin promdrop.service User=prometheus",
+        check: "service",
+        verdict: "failure",
+        says: "runs as prometheus, who may not write to",
+        cure: "chgrp prometheus /var/lib/prometheus/node-exporter && chmod g+rwx",
+        also: &["icmp"],
+        mends: "CURE",
+    },
+    Case {
+        breaks: "true",
+        check: "icmp",
+        verdict: "failure",
+        says: "promdrop.service may not open ICMP sockets",
+        cure: "AmbientCapabilities=CAP_NET_RAW",
+        also: &[],
+        mends: "CURE",
+    },
+    Case {
+        breaks: "undo promdrop.service; chgrp root $D; chmod 755 $D; chmod 0700 /var/lib/prometheus; chown prometheus /var/lib/prometheus",
+        check: "service",
+        verdict: "failure",
+        says: "runs as root, who may not pass /var/lib/prometheus",
+        cure: "CapabilityBoundingSet=CAP_DAC_OVERRIDE",
+        also: &[],
+        mends: "CURE; runs; undo promdrop.service; chmod 755 /var/lib/prometheus",
     },
     Case {
         breaks: "chown prometheus $D",
@@ -248,10 +317,10 @@ const CASES: &[Case] = &[
         says: "runs as root, who may not write to",
         cure: "CapabilityBoundingSet=CAP_DAC_OVERRIDE",
         also: &[],
-        mends: "dropin promdrop.service CapabilityBoundingSet=CAP_DAC_OVERRIDE",
+        mends: "CURE; runs",
     },
     Case {
-        breaks: "chown root $D; rm /run/systemd/system/promdrop.service.d/test.conf",
+        breaks: "chown root $D; rm /etc/systemd/system/promdrop.service.d/zz-*",
         check: "service",
         verdict: "warning",
         says: "systemd doesn't know it yet",
@@ -294,6 +363,34 @@ const CASES: &[Case] = &[
         cure: "systemctl enable promdrop.timer",
         also: &[],
         mends: "CURE",
+    },
+    Case {
+        breaks: "mv /etc/systemd/system/promdrop.timer /usr/lib/systemd/system; systemctl daemon-reload; systemctl -q mask --now promdrop.timer",
+        check: "timer",
+        verdict: "failure",
+        says: "promdrop.timer is masked, and no cron line",
+        cure: "systemctl unmask promdrop.timer && systemctl enable --now promdrop.timer",
+        also: &[],
+        mends: "CURE",
+    },
+    Case {
+        breaks: "dropin promdrop.service ExecStart= 'ExecStart=/bin/sh -c \"exit 3\"'; systemctl start promdrop.service 2>/run/refused || true",
+        check: "timer",
+        verdict: "failure",
+        says: "promdrop.timer is active, but promdrop.service failed: exit-code",
+        cure: "journalctl -u promdrop.service",
+        also: &[],
+        mends: "undo promdrop.service; systemctl start promdrop.service",
+    },
+    Case {
+        // Another unit may start it, by its own name.
+        breaks: "systemctl -q disable --now promdrop.timer; mv /usr/lib/systemd/system/promdrop.timer /run; systemctl daemon-reload",
+        check: "timer",
+        verdict: "warning",
+        says: "neither promdrop.timer nor a cron line starts promdrop, but something has, lately",
+        cure: "install promdrop.service and promdrop.timer",
+        also: &[],
+        mends: "mv /run/promdrop.timer /etc/systemd/system; systemctl daemon-reload; systemctl -q enable --now promdrop.timer",
     },
     Case {
         breaks: "echo '* * * * * root promdrop run' >/etc/cron.d/x",
@@ -341,6 +438,15 @@ const CASES: &[Case] = &[
         mends: "told --collector.textfile.directory=/var/lib/../lib/prometheus/node-exporter/",
     },
     Case {
+        breaks: "told --collector.textfile.directory=",
+        check: "textfile-directory",
+        verdict: "failure",
+        says: "node_exporter was told no directory to read",
+        cure: "--collector.textfile.directory=/var/lib/prometheus/node-exporter",
+        also: &["served"],
+        mends: "told '--collector.textfile.directory=/var/lib/prometheus/node-*'",
+    },
+    Case {
         breaks: "ONLY= told --no-collector.textfile",
         check: "textfile-directory",
         verdict: "failure",
@@ -356,7 +462,7 @@ const CASES: &[Case] = &[
         says: "InaccessiblePaths=/var/lib/prometheus of prometheus-node-exporter.service hides it",
         cure: "InaccessiblePaths=",
         also: &["scrape", "served"],
-        mends: "undo prometheus-node-exporter.service; again",
+        mends: "CURE; listens 9100",
     },
     Case {
         breaks: "chmod 0750 $D",
@@ -395,10 +501,21 @@ const CASES: &[Case] = &[
         mends: "line='CURE'; echo \"${line% in *}\" >/etc/default/promdrop",
     },
     Case {
-        breaks: "cat >/etc/web.yml <<'END'\nbasic_auth_users:\n  test: $2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay\nEND\n\
-                 told --web.config.file=/etc/web.yml; rm /etc/default/promdrop",
+        // Where nobody has said otherwise another one answers, who has nothing of promdrop's.
+        breaks: "rm /etc/default/promdrop; systemd-run --quiet --unit=second prometheus-node-exporter \
+                 --web.listen-address=127.0.0.1:9100 --collector.textfile.directory=/srv; listens 9100",
         check: "scrape",
-        verdict: "failure",
+        verdict: "warning",
+        says: "node_exporter answers at http://127.0.0.1:9200/metrics, and promdrop asks elsewhere",
+        cure: "PROMDROP_NODE_EXPORTER=http://127.0.0.1:9200/metrics in /etc/default/promdrop",
+        also: &[],
+        mends: "systemctl stop second",
+    },
+    Case {
+        breaks: "cat >/etc/web.yml <<'END'\nbasic_auth_users:\n  test: $2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay\nEND\n\
+                 told --web.config.file=/etc/web.yml",
+        check: "scrape",
+        verdict: "warning",
         says: "it answers with status 401",
         cure: "promdrop speaks no https and knows no password",
         also: &[],

@@ -62,6 +62,23 @@ fn node_exporter_1_9_0_is_found_to_serve_what_was_published() {
     closes_the_loop("1.9.0");
 }
 
+/// What is due runs while a node_exporter says nothing, and promdrop ends for all that.
+#[test]
+fn one_that_never_answers_holds_up_nobody() {
+    let host = Host::new();
+    host.collector("a", "module: command\ninterval: 1s\ncommand: {shell: 'echo a_b 1'}\n");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/metrics", silent.local_addr().unwrap());
+    let output = host.run().args(["--every", "1s", "--for", "4s", "--verify", &url]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no whole answer within 10s"), "{said}");
+    let published = host.published("a");
+    let success = [("collector", "a"), ("result", "success")];
+    assert!(published.value("promdrop_collector_runs_total", &success) >= 3.0);
+    assert_eq!(outcome(&host.published("promdrop")), (Some(0.0), true));
+}
+
 /// A node_exporter that was still starting when an hourly collector ran is no reason for an alert of an hour.
 #[test]
 fn what_failed_is_looked_at_again_though_nothing_is_due() {
