@@ -1,10 +1,10 @@
 //! `promdrop doctor`: the whole way of the numbers on this host, step by step. What is asked of the host is asked once,
 //! nothing is changed.
 //!
-//! A step is a file, and comes to a [`Check`]; `mod.rs` asks and puts them in order. From definitions ([`definitions`]) to
-//! the directory ([`place`]), the service that writes there ([`units`]), the node_exporters that run ([`exporters`],
-//! [`flags`]) and read there ([`reach`], [`access`]), ICMP ([`icmp`]), what starts promdrop ([`starter`], [`cron`]), the
-//! clock ([`clock`]) and the closed loop ([`scrape`]).
+//! A step is a file, and comes to a [`Check`]; `mod.rs` asks and puts them in order. From definitions (`definitions`) to
+//! the directory (`place`), the service that writes there (`units`), the node_exporters that run (`exporters`,
+//! `flags`) and read there (`reach`, `access`), ICMP (`icmp`), what starts promdrop (`starter`, `cron`), the
+//! clock (`clock`) and the closed loop (`scrape`).
 
 mod access;
 mod check;
