@@ -29,13 +29,6 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The variables that say where things are.
-    pub fn variables() -> Vec<String> {
-        let command = Self::command();
-        let named = command.get_arguments().filter_map(|argument| argument.get_env());
-        named.map(|name| name.to_string_lossy().into_owned()).collect()
-    }
-
     /// Reads the command line. What neither it nor the environment says is as the variables `defaults` say.
     ///
     /// # Errors
@@ -86,6 +79,10 @@ pub struct Places {
     )]
     pub node_exporter: String,
 }
+
+/// The variables that say where things are: those of [`Places`].
+pub const VARIABLES: [&str; 3] =
+    ["PROMDROP_TEXTFILE_DIR", "PROMDROP_COLLECTORS_DIR", "PROMDROP_NODE_EXPORTER"];
 
 /// Debian's textfile directory, promdrop's where nobody says otherwise.
 pub const TEXTFILE_DIR: &str = "/var/lib/prometheus/node-exporter";
@@ -324,4 +321,16 @@ pub struct Migrate {
     /// Write the collectors into this directory, and print only the crontab; no file is overwritten
     #[arg(long, value_name = "DIR")]
     pub write: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_are_those_of_the_options() {
+        let command = Cli::command();
+        let named: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_env()).collect();
+        assert_eq!(named, VARIABLES);
+    }
 }

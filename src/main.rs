@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use promdrop::cli::Cli;
+use promdrop::cli::{Cli, VARIABLES};
 use promdrop::collect::command::stage;
 use promdrop::commands;
 use promdrop::config::defaults;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     if let Some(stage) = std::env::args_os().nth(1).as_deref().and_then(stage) {
         return stage();
     }
-    let (defaults, refused) = match defaults::read(Path::new(defaults::FILE), &Cli::variables()) {
+    let (defaults, refused) = match defaults::read(Path::new(defaults::FILE), &VARIABLES) {
         Ok(defaults) => (defaults, None),
         Err(refused) => (Vec::new(), Some(refused)),
     };

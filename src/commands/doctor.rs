@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{FAILED, GOOD, claims, show, source};
-use crate::cli::{Cli, NODE_EXPORTER, Places, TEXTFILE_DIR};
+use crate::cli::{NODE_EXPORTER, Places, TEXTFILE_DIR, VARIABLES};
 use crate::config::defaults;
 use crate::diagnostic::printable;
 use crate::doctor::{Check, Host, Verdict, examine};
@@ -45,7 +45,7 @@ pub fn run(places: &Places, json: bool) -> ExitCode {
 
 /// Where a promdrop publishes that is told nothing but what stands in `/etc/default/promdrop`.
 fn default_dir() -> PathBuf {
-    let told = defaults::read(Path::new(defaults::FILE), &Cli::variables()).unwrap_or_default();
+    let told = defaults::read(Path::new(defaults::FILE), &VARIABLES).unwrap_or_default();
     let told = told.into_iter().find(|(name, _)| name == "PROMDROP_TEXTFILE_DIR");
     PathBuf::from(told.map_or_else(|| TEXTFILE_DIR.to_owned(), |(_, value)| value))
 }

@@ -20,7 +20,7 @@ pub const FILE: &str = "/etc/default/promdrop";
 ///
 /// # Errors
 /// The file, with every line that can't be taken, or why it can't be read or trusted as a whole.
-pub fn read(path: &Path, known: &[String]) -> Result<Vec<(String, String)>, Failed> {
+pub fn read(path: &Path, known: &[&str]) -> Result<Vec<(String, String)>, Failed> {
     let failed = |text, problems| Failed { stem: None, path: path.to_owned(), text, problems };
     if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(Vec::new());
@@ -33,7 +33,7 @@ pub fn read(path: &Path, known: &[String]) -> Result<Vec<(String, String)>, Fail
     parse(&text, known).map_err(|problems| failed(text, problems))
 }
 
-fn parse(text: &str, known: &[String]) -> Result<Vec<(String, String)>, Vec<Problem>> {
+fn parse(text: &str, known: &[&str]) -> Result<Vec<(String, String)>, Vec<Problem>> {
     let mut set: Vec<(String, String)> = Vec::new();
     let mut problems = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -65,7 +65,7 @@ impl Spot {
 }
 
 /// The variable that a line sets and its value; none where it is empty or a comment.
-fn assignment<'a>(line: &'a str, known: &[String]) -> Result<Option<(&'a str, &'a str)>, Spot> {
+fn assignment<'a>(line: &'a str, known: &[&str]) -> Result<Option<(&'a str, &'a str)>, Spot> {
     let text = line.trim_end();
     if text.is_empty() || text.trim_start().starts_with('#') {
         return Ok(None);
@@ -76,11 +76,10 @@ fn assignment<'a>(line: &'a str, known: &[String]) -> Result<Option<(&'a str, &'
             Wrong::new("this sets no variable", "write NAME=VALUE, or `#` before a comment"),
         ));
     };
-    if !known.iter().any(|other| other == name) {
-        let names: Vec<&str> = known.iter().map(String::as_str).collect();
-        let cure = match nearest(name, &names) {
+    if !known.contains(&name) {
+        let cure = match nearest(name, known) {
             Some(near) => format!("did you mean {near}?"),
-            None => format!("known here: {}", names.join(", ")),
+            None => format!("known here: {}", known.join(", ")),
         };
         return Err(Spot(0, Wrong::new(format!("there is no variable `{name}` of promdrop's"), cure)));
     }
@@ -129,9 +128,7 @@ mod tests {
 
     use super::*;
 
-    fn known() -> Vec<String> {
-        ["PROMDROP_TEXTFILE_DIR", "PROMDROP_NODE_EXPORTER"].map(str::to_owned).to_vec()
-    }
+    const KNOWN: &[&str] = &["PROMDROP_TEXTFILE_DIR", "PROMDROP_NODE_EXPORTER"];
 
     #[test]
     fn what_sh_and_systemd_take_alike_is_taken() {
@@ -142,7 +139,7 @@ mod tests {
         ] {
             let text = format!("# A comment.\n\n  # Another.\n{line}\n");
             assert_eq!(
-                parse(&text, &known()),
+                parse(&text, KNOWN),
                 Ok(vec![("PROMDROP_TEXTFILE_DIR".into(), value.into())]),
                 "{line}"
             );
@@ -167,16 +164,15 @@ mod tests {
             ("PROMDROP_TEXTFILE_DIR=\"", 23, "does not end"),
             ("PROMDROP_TEXTFILE_DIR=/a\"b\"", 23, "`\"` has no place"),
         ] {
-            let problems = parse(line, &known()).unwrap_err();
+            let problems = parse(line, KNOWN).unwrap_err();
             assert_eq!(problems.len(), 1, "{line}");
             assert_eq!((problems[0].line, problems[0].column), (1, column), "{line}");
             assert!(problems[0].message.contains(said), "{line}: {}", problems[0].message);
         }
-        let problems =
-            parse("x\nPROMDROP_TEXTFILE_DIR=/a\nPROMDROP_TEXTFILE_DIR=/b\n", &known()).unwrap_err();
+        let problems = parse("x\nPROMDROP_TEXTFILE_DIR=/a\nPROMDROP_TEXTFILE_DIR=/b\n", KNOWN).unwrap_err();
         assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [1, 3]);
         assert!(problems[1].message.contains("set twice"));
-        let near = parse("PROMDROP_TEXTFILE_DIT=/a", &known()).unwrap_err();
+        let near = parse("PROMDROP_TEXTFILE_DIT=/a", KNOWN).unwrap_err();
         assert_eq!(near[0].cure, "did you mean PROMDROP_TEXTFILE_DIR?");
     }
 
@@ -184,13 +180,13 @@ mod tests {
     fn no_file_sets_nothing_and_one_that_others_could_write_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("promdrop");
-        assert_eq!(read(&path, &known()), Ok(Vec::new()));
+        assert_eq!(read(&path, KNOWN), Ok(Vec::new()));
         fs::write(&path, "PROMDROP_NODE_EXPORTER=http://[::1]:9100/metrics\n").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(read(&path, &known()).unwrap()[0].1, "http://[::1]:9100/metrics");
+        assert_eq!(read(&path, KNOWN).unwrap()[0].1, "http://[::1]:9100/metrics");
         if nix::unistd::geteuid().is_root() {
             fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-            let refused = read(&path, &known()).unwrap_err();
+            let refused = read(&path, KNOWN).unwrap_err();
             assert!(refused.problems[0].message.contains("can be changed by everyone"), "{refused}");
         }
     }
